@@ -1,0 +1,37 @@
+#include "engine/shape.h"
+
+#include <algorithm>
+
+#include "kernels/check.h"
+
+namespace understudy {
+
+int normalize_axis(const char* op, int axis, int rank) {
+  check(axis >= -rank && axis < rank, "[{}] axis {} of a tensor of rank {}", op, axis, rank);
+  return axis < 0 ? axis + rank : axis;
+}
+
+Shape broadcast(const char* op, const Shape& a, const Shape& b) {
+  const int rank = std::max(a.rank(), b.rank());
+  Shape out = Shape::filled(rank, 1);
+  for (int i = 0; i < rank; ++i) {
+    const int ia = i - (rank - a.rank());
+    const int ib = i - (rank - b.rank());
+    const std::int64_t na = ia < 0 ? 1 : a[ia];
+    const std::int64_t nb = ib < 0 ? 1 : b[ib];
+    check(na == nb || na == 1 || nb == 1, "[{}] {} and {}: sizes {} and {} differ at axis {}", op,
+          to_string(a), to_string(b), na, nb, i);
+    out[i] = na == 1 ? nb : na;
+  }
+  return out;
+}
+
+Strides broadcast_strides(const Shape& shape, const Strides& strides, const Shape& target) {
+  Strides out = Strides::filled(target.rank(), 0);
+  const int shift = target.rank() - shape.rank();
+  for (int i = 0; i < shape.rank(); ++i)
+    out[i + shift] = shape[i] == 1 && target[i + shift] != 1 ? 0 : strides[i];
+  return out;
+}
+
+}  // namespace understudy

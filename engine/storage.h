@@ -1,0 +1,111 @@
+// Memory behind tensors: reference-counted blocks from a caching allocator.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "kernels/device.h"
+
+namespace understudy {
+
+struct AllocatorStatistics {
+  std::int64_t bytes_in_use = 0;        // handed out now
+  std::int64_t peak_bytes_in_use = 0;   // the most at any time
+  std::int64_t bytes_held = 0;          // taken from the device, in use or cached
+  std::int64_t device_allocations = 0;  // calls that reached the device: constant in a steady step
+};
+AllocatorStatistics allocator_statistics(Device device);
+
+// Blocks are kept by size class when freed and handed out again, so that a steady training step
+// allocates nothing. Thread-safe. Sanitizer builds go to the device every time.
+void* cached_allocate(Device device, std::size_t bytes);
+void cached_release(Device device, void* memory, std::size_t bytes) noexcept;
+// Gives every cached block of the device back.
+void release_cached_memory(Device device);
+
+// Host objects that live for one step (graph nodes, gradient lists) come from the same cache.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(cached_allocate({}, n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { cached_release({}, p, n * sizeof(T)); }
+  friend bool operator==(const PoolAllocator&, const PoolAllocator&) { return true; }
+};
+template <class T>
+using PoolVector = std::vector<T, PoolAllocator<T>>;
+
+// Base of reference-counted objects; allocated from the cache.
+class RefCounted {
+ public:
+  RefCounted() = default;
+  RefCounted(const RefCounted&) = delete;
+  RefCounted& operator=(const RefCounted&) = delete;
+  virtual ~RefCounted() = default;
+  static void* operator new(std::size_t bytes) { return cached_allocate({}, bytes); }
+  static void operator delete(void* p, std::size_t bytes) noexcept { cached_release({}, p, bytes); }
+
+ private:
+  template <class T>
+  friend class Ref;
+  std::atomic<std::int32_t> references_{0};
+};
+
+// An intrusive shared pointer. T may be incomplete where a Ref is only copied or destroyed.
+template <class T>
+class Ref {
+ public:
+  Ref() = default;
+  explicit Ref(T* object) : object_(object) { retain(); }
+  Ref(const Ref& other) : object_(other.object_) { retain(); }
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() {
+    if (object_ && object_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete object_;
+  }
+  T* get() const { return static_cast<T*>(object_); }
+  T* operator->() const { return get(); }
+  T& operator*() const { return *get(); }
+  explicit operator bool() const { return object_ != nullptr; }
+  // True when nobody else can see the object.
+  bool unique() const {
+    return object_ && object_->references_.load(std::memory_order_acquire) == 1;
+  }
+
+ private:
+  void retain() {
+    if (object_) object_->references_.fetch_add(1, std::memory_order_relaxed);
+  }
+  RefCounted* object_ = nullptr;
+};
+
+// One block of device memory. `version` counts in-place changes, so that autograd can refuse a
+// gradient whose saved values are gone.
+class Storage : public RefCounted {
+ public:
+  Storage(Device device, std::size_t bytes);
+  ~Storage() override;
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+  std::uint32_t version() const { return version_.load(std::memory_order_relaxed); }
+  void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  Device device_;
+  std::size_t bytes_;
+  void* data_;
+  std::atomic<std::uint32_t> version_{0};
+};
+
+}  // namespace understudy
