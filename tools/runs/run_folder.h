@@ -1,0 +1,73 @@
+// The folder of a run (--out). tools/README.md describes its files:
+//   config.toml header.json metrics.jsonl last.safetensors best.safetensors model.safetensors
+//   result.json
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "datasets/dataset.h"
+#include "tools/runs/options.h"
+
+namespace understudy {
+
+class RunFolder {
+ public:
+  enum class State {
+    fresh,       // nothing was here
+    unfinished,  // same settings, a checkpoint to continue from, and --resume was given
+    finished,    // same settings and a result: nothing to do
+  };
+
+  // Makes options.common.out, or looks at what is there. UsageError, saying what to do, when the
+  // folder holds a run with other settings, an unfinished run without --resume, or other files.
+  // With an empty --out nothing is written but --json, and the state is fresh.
+  explicit RunFolder(const Options& options);
+
+  State state() const { return state_; }
+  bool writes() const { return !path_.empty(); }
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path last() const {
+    return path_ / "last.safetensors";
+  }  // where --resume starts
+  std::filesystem::path best() const {
+    return path_ / "best.safetensors";
+  }  // the same, of the best epoch
+  std::filesystem::path model() const {
+    return path_ / "model.safetensors";
+  }  // the best parameters alone
+
+  // Writes config.toml and header.json. On --resume, Error when the data differ from the header's.
+  void write_header(const Dataset& train, const Dataset& test);
+  void write_header(const nlohmann::json& dataset);  // any description, kept under "dataset"
+
+  // One line of metrics.jsonl, there when the call returns. `line` has "epoch".
+  void add_metrics(const nlohmann::json& line);
+  // Drops the lines after `epoch`: those that the checkpoint a run continues from knows nothing of.
+  void truncate_metrics(std::int64_t epoch);
+
+  // Ends the run: result.json, and the same object to --json ("-" is stdout). Adds "program" and
+  // the settings that determine the result under "settings".
+  void finish(nlohmann::json result);
+  // result.json of a finished run; also written again to --json.
+  nlohmann::json repeat_result();
+
+ private:
+  void write_json_flag(const nlohmann::json& result) const;
+
+  const Options& options_;
+  std::filesystem::path path_;
+  State state_ = State::fresh;
+};
+
+// {"name", "train": 60000, "test": 10000, "sha256": {"train", "test"}, "sample"} for a run's
+// header.
+nlohmann::json describe(const Dataset& train, const Dataset& test);
+
+// The file with the parameters of `run_or_file`: itself, or a run folder's model.safetensors. Error
+// when there is none, saying what a run folder has.
+std::filesystem::path find_model(const std::filesystem::path& run_or_file);
+
+}  // namespace understudy
