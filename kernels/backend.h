@@ -1,0 +1,130 @@
+// The one contract between the engine and a device. A backend is pure numeric functions on views; it
+// knows nothing of Tensor or autograd, and it trusts its arguments: shapes are checked once, at the
+// public op, and every function here states what it may assume.
+//
+// Unless a line says otherwise: T is float or double, all floating views of a call share it, and
+// `out` never overlaps an input except exactly (same pointer, same strides).
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "kernels/device.h"
+#include "kernels/elementwise.h"
+#include "kernels/view.h"
+
+namespace understudy {
+
+enum class Reduction : std::uint8_t { sum, max };
+
+// What a product does to its result while it is still in cache: + bias (N), then ReLU.
+struct Epilogue {
+  const ConstView* bias = nullptr;  // (N), dense; null for none
+  bool relu = false;
+  bool accumulate = false;  // out += instead of out =
+};
+
+// One parameter as the fused optimisers see it; all dense, `count` elements of T.
+struct SgdSlot {
+  void* parameter;
+  const void* gradient;
+  void* momentum;  // null when momentum == 0
+  std::int64_t count;
+};
+struct SgdStep {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov;
+  bool first;  // the momentum buffer starts as the gradient itself (PyTorch)
+};
+struct AdamSlot {
+  void* parameter;
+  const void* gradient;
+  void* mean;      // first moment m
+  void* variance;  // second moment v
+  std::int64_t count;
+};
+struct AdamStep {
+  double lr, beta1, beta2, eps, weight_decay;
+  bool decoupled;     // AdamW: decay the parameter, not the gradient
+  std::int64_t step;  // 1 for the first
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // ---- memory ------------------------------------------------------------------------------------
+  virtual void* allocate(std::size_t bytes) = 0;  // 64-byte aligned; Error when there is none
+  virtual void release(void* memory, std::size_t bytes) noexcept = 0;
+  virtual void to_host(void* host, const void* device, std::size_t bytes) = 0;
+  virtual void from_host(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // ---- moving data -------------------------------------------------------------------------------
+  virtual void fill(const View& out, double value) = 0;  // any dtype
+  // Same shape; any strides; converts between any two dtypes (float to integer truncates).
+  virtual void copy(const View& out, const ConstView& in) = 0;
+  // out[i, ...] = in[index[i], ...]. out and in dense, same dtype (any); index i64 (I), in range.
+  virtual void gather_rows(const View& out, const ConstView& in, const ConstView& index) = 0;
+  // out[index[i], ...] += rows[i, ...], in the order of i. Dense floats.
+  virtual void scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) = 0;
+  // out[i, p, c] = (in[index[i], p, c] · 1/255 - mean[c]) / std[c]. in: u8 (M, P, C); out: (I, P, C).
+  virtual void gather_images(const View& out, const ConstView& in, const ConstView& index,
+                             std::span<const float> mean, std::span<const float> std) = 0;
+
+  // ---- pointwise, by id; inputs may have stride 0 (broadcast) --------------------------------------
+  virtual void unary(Unary op, const View& out, const ConstView& x, double p) = 0;
+  // dx = dy · slope(x, y, p). `x` or `y` may have null data where saves(op) says it is not read.
+  virtual void unary_backward(Unary op, const View& dx, const ConstView& dy, const ConstView& x,
+                              const ConstView& y, double p) = 0;
+  virtual void binary(Binary op, const View& out, const ConstView& a, const ConstView& b) = 0;
+  // side 0: d = dy · dvalue/da; side 1: d = dy · dvalue/db. d has the broadcast shape of the output.
+  virtual void binary_backward(Binary op, int side, const View& d, const ConstView& dy,
+                               const ConstView& a, const ConstView& b) = 0;
+  // out = condition != 0 ? a : b. condition has the dtype of out; a NaN not chosen does not spread.
+  virtual void where(const View& out, const ConstView& condition, const ConstView& a,
+                     const ConstView& b) = 0;
+
+  // ---- reductions --------------------------------------------------------------------------------
+  // out has the rank of `in`; an axis of size 1 in out and more in `in` is reduced. Summed in double
+  // or pairwise, in an order that depends on shape and thread count alone. Max of nothing is -inf.
+  virtual void reduce(Reduction op, const View& out, const ConstView& in) = 0;
+  // Over the last axis; the first of equals; NaN counts as largest. out: i64 (rows); in: dense (rows, C).
+  virtual void argmax(const View& out, const ConstView& in) = 0;
+
+  // ---- rows: x dense (rows, C) ---------------------------------------------------------------------
+  virtual void softmax(const View& out, const ConstView& x) = 0;
+  virtual void softmax_backward(const View& dx, const ConstView& dy, const ConstView& y) = 0;
+  virtual void log_softmax(const View& out, const ConstView& x) = 0;
+  virtual void log_softmax_backward(const View& dx, const ConstView& dy, const ConstView& y) = 0;
+  // loss[i] = -log softmax(x)[i, label[i]]; probability = softmax(x). label: i64 (rows), in range.
+  virtual void cross_entropy(const View& loss, const View& probability, const ConstView& x,
+                             const ConstView& label) = 0;
+  // dx[i, c] = dloss[i] · (probability[i, c] - [c == label[i]])
+  virtual void cross_entropy_backward(const View& dx, const ConstView& dloss,
+                                      const ConstView& probability, const ConstView& label) = 0;
+
+  // ---- products ------------------------------------------------------------------------------------
+  // out (M, N) = a (M, K) · b (K, N), then the epilogue. out dense; a and b any strides (a transpose
+  // is a stride). K = 0 gives zeros.
+  virtual void matmul(const View& out, const ConstView& a, const ConstView& b,
+                      const Epilogue& epilogue) = 0;
+  // Solves a · x = b for symmetric positive definite a (n, n), b (n, m), in double, in place of b by
+  // Cholesky; `a` is overwritten. False when a is not positive definite.
+  virtual bool solve_spd(const View& a, const View& b) = 0;
+
+  // ---- optimisers: one fused pass over all parameters ----------------------------------------------
+  virtual void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) = 0;
+  virtual void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) = 0;
+
+  // ---- random numbers: element i is drawn from block (first + i / 4) or (first + i / 2) of `key` ----
+  virtual void uniform(const View& out, PhiloxKey key, std::uint64_t first, double low,
+                       double high) = 0;
+  virtual void normal(const View& out, PhiloxKey key, std::uint64_t first, double mean,
+                      double std) = 0;
+};
+
+// The backend of a device, made at first use. Throws UsageError "built without CUDA" where it is not.
+Backend& backend(Device device);
+
+}  // namespace understudy

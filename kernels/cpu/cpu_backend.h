@@ -1,0 +1,66 @@
+// The Backend of the CPU. Each family of functions has a file of its name in this folder; those
+// resolve shapes, strides and threads, and call the loops of loops/.
+#pragma once
+
+#include "kernels/backend.h"
+
+namespace understudy::cpu {
+
+class CpuBackend final : public Backend {
+ public:
+  // memory.cpp
+  void* allocate(std::size_t bytes) override;
+  void release(void* memory, std::size_t bytes) noexcept override;
+  void to_host(void* host, const void* device, std::size_t bytes) override;
+  void from_host(void* device, const void* host, std::size_t bytes) override;
+  void synchronize() override {}
+
+  // move.cpp
+  void fill(const View& out, double value) override;
+  void copy(const View& out, const ConstView& in) override;
+  void gather_rows(const View& out, const ConstView& in, const ConstView& index) override;
+  void scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) override;
+  void gather_images(const View& out, const ConstView& in, const ConstView& index,
+                     std::span<const float> mean, std::span<const float> std) override;
+
+  // pointwise.cpp
+  void unary(Unary op, const View& out, const ConstView& x, double p) override;
+  void unary_backward(Unary op, const View& dx, const ConstView& dy, const ConstView& x,
+                      const ConstView& y, double p) override;
+  void binary(Binary op, const View& out, const ConstView& a, const ConstView& b) override;
+  void binary_backward(Binary op, int side, const View& d, const ConstView& dy, const ConstView& a,
+                       const ConstView& b) override;
+  void where(const View& out, const ConstView& condition, const ConstView& a,
+             const ConstView& b) override;
+
+  // reduce.cpp
+  void reduce(Reduction op, const View& out, const ConstView& in) override;
+
+  // rows.cpp
+  void argmax(const View& out, const ConstView& in) override;
+  void softmax(const View& out, const ConstView& x) override;
+  void softmax_backward(const View& dx, const ConstView& dy, const ConstView& y) override;
+  void log_softmax(const View& out, const ConstView& x) override;
+  void log_softmax_backward(const View& dx, const ConstView& dy, const ConstView& y) override;
+  void cross_entropy(const View& loss, const View& probability, const ConstView& x,
+                     const ConstView& label) override;
+  void cross_entropy_backward(const View& dx, const ConstView& dloss, const ConstView& probability,
+                              const ConstView& label) override;
+
+  // matmul.cpp, solve.cpp
+  void matmul(const View& out, const ConstView& a, const ConstView& b,
+              const Epilogue& epilogue) override;
+  bool solve_spd(const View& a, const View& b) override;
+
+  // optimizer.cpp
+  void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) override;
+  void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) override;
+
+  // random.cpp
+  void uniform(const View& out, PhiloxKey key, std::uint64_t first, double low,
+               double high) override;
+  void normal(const View& out, PhiloxKey key, std::uint64_t first, double mean,
+              double std) override;
+};
+
+}  // namespace understudy::cpu

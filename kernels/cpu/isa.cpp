@@ -1,0 +1,112 @@
+#include "kernels/cpu/isa.h"
+
+#include <atomic>
+#include <cstdlib>
+
+#include "kernels/check.h"
+#include "kernels/cpu/loops/loops.h"
+
+namespace understudy::cpu {
+namespace {
+
+#define UNDERSTUDY_TABLES(isa)                                   \
+  {                                                              \
+    {&isa::pointwise_f32, &isa::rows_f32, &isa::reduce_f32,      \
+     &isa::optimizer_f32, &isa::move_f32, &isa::random_f32},     \
+        {&isa::pointwise_f64, &isa::rows_f64, &isa::reduce_f64,  \
+         &isa::optimizer_f64, &isa::move_f64, &isa::random_f64}, \
+        &isa::convert                                            \
+  }
+
+struct Tables {
+  Loops<float> f32;
+  Loops<double> f64;
+  const ConvertLoops* convert;
+};
+constexpr Tables all_tables[] = {
+    UNDERSTUDY_TABLES(baseline),
+#ifdef UNDERSTUDY_X86_LOOPS
+    UNDERSTUDY_TABLES(avx2),
+    UNDERSTUDY_TABLES(avx512),
+#endif
+};
+
+constexpr InstructionSet all_sets[] = {InstructionSet::baseline, InstructionSet::avx2,
+                                       InstructionSet::avx512};
+
+std::atomic<const Tables*> current{nullptr};
+
+InstructionSet chosen_at_start() {
+  const char* const wanted = std::getenv("UNDERSTUDY_ISA");
+  if (wanted == nullptr || *wanted == '\0') {
+    InstructionSet best = InstructionSet::baseline;
+    for (const InstructionSet isa : all_sets)
+      if (is_available(isa)) best = isa;
+    return best;
+  }
+  for (const InstructionSet isa : all_sets) {
+    if (std::string_view(wanted) != to_string(isa)) continue;
+    if (is_available(isa)) return isa;
+    throw UsageError(
+        fmt::format("UNDERSTUDY_ISA={}: this machine or this build cannot run it", wanted));
+  }
+  throw UsageError(
+      fmt::format("UNDERSTUDY_ISA={}: expected 'baseline', 'avx2' or 'avx512'", wanted));
+}
+
+const Tables& tables() {
+  const Tables* in_use = current.load(std::memory_order_acquire);
+  if (in_use == nullptr) [[unlikely]] {
+    in_use = &all_tables[static_cast<int>(chosen_at_start())];
+    current.store(in_use, std::memory_order_release);
+  }
+  return *in_use;
+}
+
+}  // namespace
+
+const char* to_string(InstructionSet isa) {
+  switch (isa) {
+    case InstructionSet::baseline:
+      return "baseline";
+    case InstructionSet::avx2:
+      return "avx2";
+    case InstructionSet::avx512:
+      return "avx512";
+  }
+  return "unknown";
+}
+
+bool is_available(InstructionSet isa) {
+  if (isa == InstructionSet::baseline) return true;
+#ifdef UNDERSTUDY_X86_LOOPS
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (isa == InstructionSet::avx2) return avx2;
+  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
+InstructionSet instruction_set() { return all_sets[&tables() - all_tables]; }
+
+void set_instruction_set(InstructionSet isa) {
+  if (!is_available(isa))
+    throw UsageError(fmt::format("instruction set '{}': this machine or this build cannot run it",
+                                 to_string(isa)));
+  current.store(&all_tables[static_cast<int>(isa)], std::memory_order_release);
+}
+
+template <>
+const Loops<float>& loops<float>() {
+  return tables().f32;
+}
+template <>
+const Loops<double>& loops<double>() {
+  return tables().f64;
+}
+const ConvertLoops& convert_loops() { return *tables().convert; }
+
+}  // namespace understudy::cpu

@@ -1,0 +1,154 @@
+// The innermost loops of the CPU backend, as tables of function pointers: one set of tables for
+// each instruction set, all compiled from the same sources (CMakeLists.txt), one chosen at run time
+// (isa.h). The drivers beside this folder do shapes, strides and threads; a loop sees plain
+// pointers.
+//
+// Loops are compiled with different flags into one program. Whatever the linker could merge between
+// them (inline functions, templates with external linkage, anything of std:: that is not a
+// constant) must stay out of their sources, or code for one machine would run on another.
+//
+// Sums run over a fixed number of lanes and formulas are never contracted, so that every
+// instruction set gives the same bits. Strides count elements.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/elementwise.h"
+#include "kernels/philox.h"
+
+namespace understudy::cpu {
+
+using Index = std::int64_t;
+
+inline constexpr int unary_count = static_cast<int>(Unary::count);
+inline constexpr int binary_count = static_cast<int>(Binary::count);
+
+template <class T>
+struct PointwiseLoops {
+  // y = value(x, p)
+  using UnaryLoop = void (*)(Index n, T* y, Index y_stride, const T* x, Index x_stride, T p);
+  UnaryLoop unary[unary_count];
+  // dx = dy · slope; `s` is the one saved value the slope reads, if any.
+  using UnaryBackwardLoop = void (*)(Index n, T* dx, Index dx_stride, const T* dy, Index dy_stride,
+                                     const T* s, Index s_stride, T p);
+  UnaryBackwardLoop unary_backward[unary_count];
+  // y = value(a, b)
+  using BinaryLoop = void (*)(Index n, T* y, Index y_stride, const T* a, Index a_stride, const T* b,
+                              Index b_stride);
+  BinaryLoop binary[binary_count];
+  // [side][op]: d = dy · slope. Null where the op has no derivative.
+  using BinaryBackwardLoop = void (*)(Index n, T* d, Index d_stride, const T* dy, Index dy_stride,
+                                      const T* a, Index a_stride, const T* b, Index b_stride);
+  BinaryBackwardLoop binary_backward[2][binary_count];
+  // y = c != 0 ? a : b
+  void (*where)(Index n, T* y, Index y_stride, const T* c, Index c_stride, const T* a,
+                Index a_stride, const T* b, Index b_stride);
+  // y (rows, columns) += bias (columns; null for none), then ReLU where asked.
+  void (*bias_relu)(Index rows, Index columns, T* y, Index row_stride, const T* bias, bool relu);
+};
+
+// All on dense (rows, C).
+template <class T>
+struct RowLoops {
+  void (*softmax)(Index rows, Index C, T* y, const T* x);
+  void (*softmax_backward)(Index rows, Index C, T* dx, const T* dy, const T* y);
+  void (*log_softmax)(Index rows, Index C, T* y, const T* x);
+  void (*log_softmax_backward)(Index rows, Index C, T* dx, const T* dy, const T* y);
+  void (*cross_entropy)(Index rows, Index C, T* loss, Index loss_stride, T* probability, const T* x,
+                        const Index* label, Index label_stride);
+  void (*cross_entropy_backward)(Index rows, Index C, T* dx, const T* dloss, Index dloss_stride,
+                                 const T* probability, const Index* label, Index label_stride);
+  void (*argmax)(Index rows, Index C, Index* out, Index out_stride, const T* x);
+};
+
+template <class T>
+struct ReduceLoops {
+  double (*sum)(Index n, const T* x, Index stride);
+  T (*max)(Index n, const T* x, Index stride);  // -inf for n = 0; NaN when any is
+  // total[c] += sum over r of x[r · row_stride + c]
+  void (*add_rows)(Index rows, Index columns, double* total, const T* x, Index row_stride);
+  // most[c] = max(most[c], x[...]); NaN when any is
+  void (*max_rows)(Index rows, Index columns, T* most, const T* x, Index row_stride);
+};
+
+template <class T>
+struct SgdConstants {
+  T lr, momentum, fresh, weight_decay;  // fresh = 1 - dampening
+  bool nesterov, first;
+};
+template <class T>
+struct AdamConstants {
+  T keep;  // what decoupled decay leaves of the parameter: 1 - lr · weight_decay
+  T beta1, fresh1, beta2, fresh2, eps, weight_decay, step_size, root_scale;
+};
+template <class T>
+struct OptimizerLoops {
+  void (*sgd)(Index n, T* parameter, const T* gradient, T* momentum, const SgdConstants<T>& k);
+  void (*adam)(Index n, T* parameter, const T* gradient, T* mean, T* variance,
+               const AdamConstants<T>& k);
+};
+
+template <class T>
+struct MoveLoops {
+  // out[i] = in[i] · scale[i mod C] + shift[i mod C], for n pixels of C channels.
+  void (*normalize_bytes)(Index pixels, Index C, T* out, const std::uint8_t* in, const T* scale,
+                          const T* shift);
+  void (*add)(Index n, T* out, const T* in);  // out += in
+};
+
+template <class T>
+struct RandomLoops {
+  // Element i of the draw described at Backend::uniform, for i in [begin, end).
+  void (*uniform)(Index begin, Index end, T* out, PhiloxKey key, std::uint64_t first, double low,
+                  double high);
+};
+
+// [to][from] by DType: out[i] = in[i], converted.
+struct ConvertLoops {
+  using Loop = void (*)(Index n, void* out, Index out_stride, const void* in, Index in_stride);
+  Loop loop[5][5];
+};
+
+template <class T>
+struct Loops {
+  const PointwiseLoops<T>* pointwise;
+  const RowLoops<T>* rows;
+  const ReduceLoops<T>* reduce;
+  const OptimizerLoops<T>* optimizer;
+  const MoveLoops<T>* move;
+  const RandomLoops<T>* random;
+};
+
+// The tables in use.
+template <class T>
+const Loops<T>& loops();
+template <>
+const Loops<float>& loops<float>();
+template <>
+const Loops<double>& loops<double>();
+const ConvertLoops& convert_loops();
+
+#define UNDERSTUDY_DECLARE_LOOPS(isa)                \
+  namespace isa {                                    \
+  extern const PointwiseLoops<float> pointwise_f32;  \
+  extern const PointwiseLoops<double> pointwise_f64; \
+  extern const RowLoops<float> rows_f32;             \
+  extern const RowLoops<double> rows_f64;            \
+  extern const ReduceLoops<float> reduce_f32;        \
+  extern const ReduceLoops<double> reduce_f64;       \
+  extern const OptimizerLoops<float> optimizer_f32;  \
+  extern const OptimizerLoops<double> optimizer_f64; \
+  extern const MoveLoops<float> move_f32;            \
+  extern const MoveLoops<double> move_f64;           \
+  extern const RandomLoops<float> random_f32;        \
+  extern const RandomLoops<double> random_f64;       \
+  extern const ConvertLoops convert;                 \
+  }
+UNDERSTUDY_DECLARE_LOOPS(baseline)
+#ifdef UNDERSTUDY_X86_LOOPS
+UNDERSTUDY_DECLARE_LOOPS(avx2)
+UNDERSTUDY_DECLARE_LOOPS(avx512)
+#endif
+#undef UNDERSTUDY_DECLARE_LOOPS
+
+}  // namespace understudy::cpu

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/loops/loops.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/strided.h"
+
+namespace understudy::cpu {
+namespace {
+
+constexpr std::int64_t grain = 32768;  // elements for each thread
+
+// A transposed copy goes by squares: each cache line of either side is touched while it is there.
+constexpr std::int64_t square = 16;
+
+template <class T>
+void copy_transposed(std::int64_t rows, std::int64_t columns, T* out, std::int64_t out_stride,
+                     const T* in, std::int64_t in_stride) {
+  parallel_for((rows + square - 1) / square, std::max<std::int64_t>(1, grain / (square * columns)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t r = begin * square; r < std::min(rows, end * square);
+                      r += square)
+                   for (std::int64_t c = 0; c < columns; c += square)
+                     for (std::int64_t i = r; i < std::min(rows, r + square); ++i)
+                       for (std::int64_t j = c; j < std::min(columns, c + square); ++j)
+                         out[i * out_stride + j] = in[i + j * in_stride];
+               });
+}
+
+// Elements of one size are moved as integers of that size.
+template <class T>
+void copy_same(const Walk<2>& walk, void* to, const void* from) {
+  T* const out = static_cast<T*>(to);
+  const T* const in = static_cast<const T*>(from);
+  const auto os = walk.inner_stride(0), is = walk.inner_stride(1);
+  if (walk.rank == 2 && os == 1 && walk.strides[1][0] == 1 && is != 1)
+    return copy_transposed(walk.shape[0], walk.shape[1], out, walk.strides[0][0], in, is);
+  parallel_for(walk.count, grain, [&](std::int64_t begin, std::int64_t end) {
+    for_each_row(walk, begin, end, [&](std::int64_t n, const std::int64_t(&at)[2]) {
+      if (os == 1 && is == 1) {
+        std::memcpy(out + at[0], in + at[1], static_cast<std::size_t>(n) * sizeof(T));
+      } else {
+        for (std::int64_t i = 0; i < n; ++i) out[at[0] + i * os] = in[at[1] + i * is];
+      }
+    });
+  });
+}
+
+}  // namespace
+
+void CpuBackend::fill(const View& out, double value) {
+  const auto walk = make_walk<1>(out.shape, {&out.strides});
+  with_any(out.dtype, [&]<class T>(Type<T>) {
+    const T same = static_cast<T>(value);
+    T* const to = out.as<T>();
+    const auto stride = walk.inner_stride(0);
+    parallel_for(walk.count, grain, [&](std::int64_t begin, std::int64_t end) {
+      for_each_row(walk, begin, end, [&](std::int64_t n, const std::int64_t(&at)[1]) {
+        if (stride == 1) {
+          std::fill_n(to + at[0], n, same);
+        } else {
+          for (std::int64_t i = 0; i < n; ++i) to[at[0] + i * stride] = same;
+        }
+      });
+    });
+  });
+}
+
+void CpuBackend::copy(const View& out, const ConstView& in) {
+  const auto walk = make_walk<2>(out.shape, {&out.strides, &in.strides});
+  if (walk.count == 0) return;
+  if (out.dtype == in.dtype) {
+    switch (size_of(out.dtype)) {
+      case 1:
+        return copy_same<std::uint8_t>(walk, out.data, in.data);
+      case 4:
+        return copy_same<std::uint32_t>(walk, out.data, in.data);
+      default:
+        return copy_same<std::uint64_t>(walk, out.data, in.data);
+    }
+  }
+  const auto loop = convert_loops().loop[static_cast<int>(out.dtype)][static_cast<int>(in.dtype)];
+  char* const to = out.as<char>();
+  const char* const from = in.as<char>();
+  const auto out_size = static_cast<std::int64_t>(size_of(out.dtype));
+  const auto in_size = static_cast<std::int64_t>(size_of(in.dtype));
+  const auto os = walk.inner_stride(0), is = walk.inner_stride(1);
+  parallel_for(walk.count, grain, [&](std::int64_t begin, std::int64_t end) {
+    for_each_row(walk, begin, end, [&](std::int64_t n, const std::int64_t(&at)[2]) {
+      loop(n, to + at[0] * out_size, os, from + at[1] * in_size, is);
+    });
+  });
+}
+
+void CpuBackend::gather_rows(const View& out, const ConstView& in, const ConstView& index) {
+  const std::int64_t count = index.shape.count();
+  if (count == 0 || out.shape.count() == 0) return;
+  const std::int64_t columns = out.shape.count() / count;
+  const std::size_t bytes = static_cast<std::size_t>(columns) * size_of(out.dtype);
+  char* const to = out.as<char>();
+  const char* const from = in.as<char>();
+  const std::int64_t* const row = index.as<std::int64_t>();
+  parallel_for(count, std::max<std::int64_t>(1, grain / columns),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i)
+                   std::memcpy(to + static_cast<std::size_t>(i) * bytes,
+                               from + static_cast<std::size_t>(row[i]) * bytes, bytes);
+               });
+}
+
+// Rows may repeat, so threads share out the columns; each adds its own in the order of the index.
+void CpuBackend::scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) {
+  const std::int64_t count = index.shape.count();
+  if (count == 0 || rows.shape.count() == 0) return;
+  const std::int64_t columns = rows.shape.count() / count;
+  const std::int64_t* const row = index.as<std::int64_t>();
+  with_float(out.dtype, [&]<class T>(Type<T>) {
+    const auto add = loops<T>().move->add;
+    parallel_for(columns, std::max<std::int64_t>(64, grain / count),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = 0; i < count; ++i)
+                     add(end - begin, out.as<T>() + row[i] * columns + begin,
+                         rows.as<T>() + i * columns + begin);
+                 });
+  });
+}
+
+void CpuBackend::gather_images(const View& out, const ConstView& in, const ConstView& index,
+                               std::span<const float> mean, std::span<const float> std) {
+  constexpr int most_channels = 64;
+  const std::int64_t count = index.shape.count(), C = in.shape[2], P = in.shape[1];
+  check(C <= most_channels, "[gather_images] {}: images have at most {} channels",
+        to_string(in.shape), most_channels);
+  if (count == 0 || P * C == 0) return;
+  const std::int64_t* const image = index.as<std::int64_t>();
+  with_float(out.dtype, [&]<class T>(Type<T>) {
+    T scale[most_channels], shift[most_channels];
+    for (std::int64_t c = 0; c < C; ++c) {
+      const double m = mean[static_cast<std::size_t>(c)], s = std[static_cast<std::size_t>(c)];
+      scale[c] = static_cast<T>(1.0 / (255.0 * s));
+      shift[c] = static_cast<T>(-m / s);
+    }
+    const auto loop = loops<T>().move->normalize_bytes;
+    parallel_for(count, std::max<std::int64_t>(1, grain / (P * C)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = begin; i < end; ++i)
+                     loop(P, C, out.as<T>() + i * P * C, in.as<std::uint8_t>() + image[i] * P * C,
+                          scale, shift);
+                 });
+  });
+}
+
+}  // namespace understudy::cpu
