@@ -81,8 +81,8 @@ struct ConstView {
   Dims shape;
   Dims strides;
   ConstView() = default;
-  ConstView(const void* data, DType dtype, Dims shape, Dims strides)
-      : data(data), dtype(dtype), shape(shape), strides(strides) {}
+  ConstView(const void* from, DType type, Dims sizes, Dims steps)
+      : data(from), dtype(type), shape(sizes), strides(steps) {}
   ConstView(const View& v) : data(v.data), dtype(v.dtype), shape(v.shape), strides(v.strides) {}
   template <class T> const T* as() const { return static_cast<const T*>(data); }
 };
