@@ -1,0 +1,59 @@
+#include "engine/optim/optimizer.h"
+#include "kernels/backend.h"
+#include "kernels/check.h"
+
+namespace understudy {
+namespace {
+
+// Kingma and Ba 2015; decoupled weight decay by Loshchilov and Hutter 2019. With t the step:
+// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
+// p -= lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + eps).
+// Weight decay adds weight_decay · p to g, or, decoupled, scales p by 1 - lr · weight_decay first.
+class Adam final : public Optimizer {
+ public:
+  Adam(std::vector<NamedTensor> parameters, const AdamOptions& options)
+      : Optimizer(std::move(parameters), options.lr, {"exp_avg", "exp_avg_sq"}),
+        options_(options) {}
+
+ private:
+  void update(DType dtype, Device device, std::span<const Slot> slots, std::int64_t step) override {
+    slots_.clear();
+    for (const Slot& s : slots)
+      slots_.push_back({s.parameter, s.gradient, s.moment[0], s.moment[1], s.count});
+    backend(device).adam(dtype, slots_,
+                         {.lr = lr(),
+                          .beta1 = options_.beta1,
+                          .beta2 = options_.beta2,
+                          .eps = options_.eps,
+                          .weight_decay = options_.weight_decay,
+                          .decoupled = options_.decoupled,
+                          .step = step});
+  }
+
+  AdamOptions options_;
+  std::vector<AdamSlot> slots_;  // scratch
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adam(std::vector<NamedTensor> parameters,
+                                     const AdamOptions& options) {
+  const auto require = [](bool holds, const std::string& text) {
+    if (!holds) throw UsageError("[adam] " + text);
+  };
+  require(options.beta1 >= 0 && options.beta1 < 1,
+          fmt::format("beta1 {}: must be in [0, 1)", options.beta1));
+  require(options.beta2 >= 0 && options.beta2 < 1,
+          fmt::format("beta2 {}: must be in [0, 1)", options.beta2));
+  require(options.eps >= 0, fmt::format("eps {}: must be at least 0", options.eps));
+  require(options.weight_decay >= 0,
+          fmt::format("weight decay {}: must be at least 0", options.weight_decay));
+  return std::make_unique<Adam>(std::move(parameters), options);
+}
+
+std::unique_ptr<Optimizer> make_adamw(std::vector<NamedTensor> parameters, AdamOptions options) {
+  options.decoupled = true;
+  return make_adam(std::move(parameters), options);
+}
+
+}  // namespace understudy

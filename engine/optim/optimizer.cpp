@@ -1,0 +1,176 @@
+#include "engine/optim/optimizer.h"
+
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <map>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/autograd.h"
+#include "engine/ops.h"
+#include "kernels/check.h"
+
+namespace understudy {
+namespace {
+
+void check_lr(double lr) {
+  if (!(lr >= 0) || !std::isfinite(lr))
+    throw UsageError(fmt::format("[optim] learning rate {}: must be finite and at least 0", lr));
+}
+
+}  // namespace
+
+Optimizer::Optimizer(std::vector<NamedTensor> parameters, double lr,
+                     std::vector<std::string> moments)
+    : parameters_(std::move(parameters)),
+      lr_(lr),
+      moments_(std::move(moments)),
+      states_(parameters_.size()) {
+  check_lr(lr);
+  check(!parameters_.empty(), "[optim] no parameters to optimise");
+  std::unordered_set<std::string> names;
+  std::unordered_set<const void*> bodies;
+  const Tensor& first = parameters_.front().tensor;
+  for (const auto& [name, tensor] : parameters_) {
+    check(tensor.defined(), "[optim] {} is undefined", name);
+    check(tensor.dtype() == DType::f32 || tensor.dtype() == DType::f64,
+          "[optim] {} is {}; only float32 and float64 can be trained", name,
+          to_string(tensor.dtype()));
+    check(tensor.is_contiguous(), "[optim] {} is strided; a parameter is dense", name);
+    check(tensor.dtype() == first.dtype() && tensor.device() == first.device(),
+          "[optim] {} is {} on {}, but {} is {} on {}: give each kind its own optimiser", name,
+          to_string(tensor.dtype()), to_string(tensor.device()), parameters_.front().name,
+          to_string(first.dtype()), to_string(first.device()));
+    check(names.insert(name).second, "[optim] two parameters are named {}", name);
+    check(bodies.insert(tensor.body()).second, "[optim] {} was given before under another name",
+          name);
+  }
+}
+
+void Optimizer::set_lr(double lr) {
+  check_lr(lr);
+  lr_ = lr;
+}
+
+void Optimizer::clear_gradients() {
+  for (NamedTensor& parameter : parameters_) parameter.tensor.clear_grad();
+}
+
+Optimizer::Slot Optimizer::make_slot(std::size_t index, std::vector<Tensor>& hold) {
+  auto& [name, parameter] = parameters_[index];
+  State& state = states_[index];
+  Tensor gradient = parameter.grad();
+  check(gradient.shape() == parameter.shape() && gradient.dtype() == parameter.dtype() &&
+            gradient.device() == parameter.device(),
+        "[optim] the gradient of {} is {} {} on {}, expected {} {} on {}", name,
+        to_string(gradient.shape()), to_string(gradient.dtype()), to_string(gradient.device()),
+        to_string(parameter.shape()), to_string(parameter.dtype()), to_string(parameter.device()));
+  if (!gradient.is_contiguous()) {
+    gradient = contiguous(gradient);
+    hold.push_back(gradient);
+  }
+  Slot slot{parameter.mutable_view().data, gradient.view().data, {}, parameter.count()};
+  for (std::size_t m = 0; m < moments_.size(); ++m) {
+    Tensor& moment = state.moment[m];
+    if (!moment.defined())
+      moment = Tensor::zeros(parameter.shape(), parameter.dtype(), parameter.device());
+    slot.moment[m] = moment.mutable_view().data;
+  }
+  return slot;
+}
+
+void Optimizer::step() {
+  NoGradGuard no_grad;
+  active_.clear();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const Tensor& parameter = parameters_[i].tensor;
+    if (parameter.requires_grad() && parameter.grad().defined()) active_.push_back(i);
+  }
+  // Parameters that were updated equally often share a pass: nearly always all of them.
+  while (!active_.empty()) {
+    const std::int64_t before = states_[active_.front()].step;
+    slots_.clear();
+    hold_.clear();
+    std::size_t later = 0;
+    for (const std::size_t index : active_) {
+      if (states_[index].step != before) {
+        active_[later++] = index;
+        continue;
+      }
+      slots_.push_back(make_slot(index, hold_));
+      states_[index].step = before + 1;
+    }
+    active_.resize(later);
+    const Tensor& first = parameters_.front().tensor;
+    update(first.dtype(), first.device(), slots_, before + 1);
+  }
+  hold_.clear();
+}
+
+std::vector<NamedTensor> Optimizer::state_dict() const {
+  std::vector<NamedTensor> state;
+  state.push_back({"lr", Tensor::full({}, lr_, DType::f64)});
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const std::string& name = parameters_[i].name;
+    state.push_back({name + ".step", Tensor::from(std::vector<std::int64_t>{states_[i].step}, {})});
+    if (states_[i].step == 0) continue;
+    for (std::size_t m = 0; m < moments_.size(); ++m)
+      state.push_back({name + "." + moments_[m], states_[i].moment[m]});
+  }
+  return state;
+}
+
+void Optimizer::load_state_dict(const std::vector<NamedTensor>& state) {
+  std::vector<std::string> faults;
+  std::map<std::string, Tensor> given;
+  for (const auto& [name, tensor] : state)
+    if (!given.emplace(name, tensor).second) faults.push_back(name + " is repeated");
+  // Takes a tensor out of `given`, so that what is left over in the end was not expected.
+  const auto take = [&](const std::string& name, const Shape& shape, DType dtype) -> Tensor {
+    const auto found = given.find(name);
+    if (found == given.end()) {
+      faults.push_back(name + " is missing");
+      return {};
+    }
+    const Tensor tensor = std::move(found->second);
+    given.erase(found);
+    if (tensor.defined() && tensor.shape() == shape && tensor.dtype() == dtype) return tensor;
+    faults.push_back(tensor.defined()
+                         ? fmt::format("{} is {} {}, expected {} {}", name,
+                                       to_string(tensor.shape()), to_string(tensor.dtype()),
+                                       to_string(shape), to_string(dtype))
+                         : fmt::format("{} is undefined", name));
+    return {};
+  };
+
+  NoGradGuard no_grad;
+  const Tensor lr = take("lr", {}, DType::f64);
+  if (lr.defined() && !(lr.item() >= 0 && std::isfinite(lr.item())))
+    faults.push_back(fmt::format("lr is {}", lr.item()));
+  std::vector<State> states(parameters_.size());
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const auto& [name, parameter] = parameters_[i];
+    const Tensor step = take(name + ".step", {}, DType::i64);
+    if (!step.defined()) {
+      for (const std::string& moment : moments_) given.erase(name + "." + moment);
+      continue;
+    }
+    states[i].step = to(step, Device{}).data<std::int64_t>()[0];
+    if (states[i].step < 0) faults.push_back(fmt::format("{}.step is {}", name, states[i].step));
+    if (states[i].step <= 0) continue;
+    for (std::size_t m = 0; m < moments_.size(); ++m) {
+      const Tensor source = take(name + "." + moments_[m], parameter.shape(), parameter.dtype());
+      if (!source.defined()) continue;
+      states[i].moment[m] = Tensor::empty(parameter.shape(), parameter.dtype(), parameter.device());
+      states[i].moment[m].copy_(source);
+    }
+  }
+  for (const auto& [name, tensor] : given) faults.push_back(name + " is not expected");
+  check(faults.empty(), "[optim] the state does not fit the optimiser: {}",
+        fmt::join(faults, ", "));
+  set_lr(lr.item());
+  states_ = std::move(states);
+}
+
+}  // namespace understudy
