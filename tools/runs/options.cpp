@@ -177,7 +177,6 @@ void Options::read_file(std::vector<bool>& is_set) {
   } catch (const CLI::Error& error) {
     throw UsageError(fmt::format("--config {}: {}", file, error.what()));
   }
-  std::vector<bool> seen(settings_.size());
   for (const CLI::ConfigItem& item : items) {
     std::size_t i = 0;
     while (i < settings_.size() && settings_[i]->name() != item.name) ++i;
@@ -187,8 +186,10 @@ void Options::read_file(std::vector<bool>& is_set) {
     if (i == settings_.size() || item.name == "config")
       throw UsageError(fmt::format("{}: unknown key {}{}", file, item.name,
                                    suggestion(item.name, settings_, "")));
-    if (seen[i]) throw UsageError(fmt::format("{}: {} stands there twice", file, item.name));
-    seen[i] = true;
+    // CLI11 also gathers the values of a key that stands there twice.
+    if (item.inputs.size() != 1 && !settings_[i]->is_list())
+      throw UsageError(
+          fmt::format("{}: {} has {} values, expected one", file, item.name, item.inputs.size()));
     if (!is_set[i])
       settings_[i]->set(fmt::format("{}", fmt::join(item.inputs, ",")), item.name + " in " + file);
   }

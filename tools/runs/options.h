@@ -55,6 +55,7 @@ class Setting {
   const std::string& help() const { return help_; }
   bool is_free() const { return free_; }
   bool is_flag() const { return std::holds_alternative<bool*>(target_); }
+  bool is_list() const { return std::holds_alternative<std::vector<std::int64_t>*>(target_); }
   // The value's type in --help: INT, NUMBER, TEXT, PATH, LIST.
   const char* type() const;
   // The value now, as it would be typed; "" for an empty one.

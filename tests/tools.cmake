@@ -1,0 +1,20 @@
+# Tests of the programs and of the installed package; included by CMakeLists.txt where they are built.
+find_package(Python3 COMPONENTS Interpreter)
+set(bundled_data ${PROJECT_SOURCE_DIR}/datasets/data)
+
+if(Python3_Interpreter_FOUND)
+  # One ctest entry for each test of the script.
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS tools_programs.py)
+  file(STRINGS tools_programs.py lines REGEX "^    def test_")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^    def (test_[a-z0-9_]+).*" "\\1" test ${line})
+    add_test(NAME programs.${test}
+             COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tools_programs.py
+                     ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data} Programs.${test})
+  endforeach()
+endif()
+
+add_test(NAME consumer
+         COMMAND ${CMAKE_COMMAND} -D BUILD=${PROJECT_BINARY_DIR} -D CONFIG=$<CONFIG>
+                 -D COMPILER=${CMAKE_CXX_COMPILER} -D SANITIZE=${UNDERSTUDY_SANITIZE}
+                 -D DATA=${bundled_data} -P ${CMAKE_CURRENT_SOURCE_DIR}/consumer/check.cmake)

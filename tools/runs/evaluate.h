@@ -1,0 +1,24 @@
+// How good a classifier is on labelled images.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "datasets/dataset.h"
+#include "engine/nn/module.h"
+
+namespace understudy {
+
+struct Score {
+  double loss = 0;      // mean cross-entropy, in nats
+  double accuracy = 0;  // in [0, 1]
+};
+
+// Over the images at `index`, or all of them when it is empty; in evaluation mode, nothing
+// recorded.
+Score evaluate(Module& model, const Dataset& dataset, const std::vector<std::int64_t>& index = {});
+
+// How many rows of `logits` (N, C) have their largest value at `labels` i64 (N).
+std::int64_t count_correct(const Tensor& logits, const Tensor& labels);
+
+}  // namespace understudy
