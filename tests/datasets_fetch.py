@@ -170,6 +170,10 @@ class Fetch(unittest.TestCase):
                            "--from DIR")
 
     def test_interrupted(self):
+        # A test that runs in the background may have been told to ignore SIGINT, and a child inherits
+        # that, but not a handler.
+        old = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, old)
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             url = self.serve(self.folder, StallingHandler)
             process = subprocess.Popen(

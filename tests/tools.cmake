@@ -3,6 +3,9 @@ find_package(Python3 COMPONENTS Interpreter)
 set(bundled_data ${PROJECT_SOURCE_DIR}/datasets/data)
 
 if(Python3_Interpreter_FOUND)
+  add_test(NAME fetch_datasets
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/datasets_fetch.py)
+
   # One ctest entry for each test of the script.
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS tools_programs.py)
   file(STRINGS tools_programs.py lines REGEX "^    def test_")
