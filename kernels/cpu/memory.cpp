@@ -23,7 +23,8 @@ void* CpuBackend::allocate(std::size_t bytes) {
   void* memory = nullptr;
   if (bytes <= most) {
     const std::size_t rounded = std::max((bytes + line - 1) / line * line, line);
-    memory = std::aligned_alloc(large ? huge_page : line, rounded);
+    // Not aligned_alloc, whose size must be a multiple of the alignment.
+    if (posix_memalign(&memory, large ? huge_page : line, rounded) != 0) memory = nullptr;
   }
   check(memory != nullptr,
         "out of memory: a block of {} bytes ({:.1f} MiB) cannot be had; use smaller batches", bytes,
