@@ -1,0 +1,54 @@
+// What a code is worth (METHODS.md 1.1): how good an answer is that had to be reconstructed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coding/erasures.h"
+#include "coding/query_code.h"
+#include "datasets/dataset.h"
+
+namespace understudy {
+
+struct PatternScore {
+  ErasurePattern pattern;
+  std::int64_t rows = 0;       // missing data answers under this pattern, over all groups
+  std::int64_t recovered = 0;  // argmax(decoded) = argmax F(x)
+  std::int64_t correct = 0;    // argmax(decoded) = label
+};
+
+struct CodeScore {
+  std::int64_t groups = 0;
+  std::int64_t images = 0;
+  double available_accuracy = 0;  // of the base model, over the images of the groups
+  double squared_error = 0;       // Σ_c (decoded − F(x))², averaged over missing data answers
+  std::vector<PatternScore> patterns;
+
+  std::int64_t erasures() const;     // missing data answers simulated
+  double recovery_accuracy() const;  // over all of them
+  double overall_accuracy() const;   // likewise: accuracy of reconstructed answers ("degraded")
+  // The same, over the patterns with exactly `losses` missing units; NaN where there are none.
+  double recovery_accuracy(int losses) const;
+  double overall_accuracy(int losses) const;
+  // A(f) = (1 − f) · accuracy available + f · accuracy degraded: when a fraction f of the answers
+  // has to be reconstructed.
+  double accuracy_at(double unavailable) const;
+};
+
+// The patterns that are simulated for a code: every one with up to `most_losses` missing units that
+// misses data. For r = 1 these are the k of the paper, "exactly one data output missing".
+std::vector<ErasurePattern> standard_patterns(const QueryCode& code);
+
+// Groups of consecutive images, the leftover that fills no group dropped; each under every pattern.
+// `base_outputs`: all_outputs(base, dataset). `index`: the images to use, in this order; empty =
+// all.
+CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
+                        const Tensor& base_outputs, const std::vector<ErasurePattern>& patterns,
+                        const std::vector<std::int64_t>& index = {},
+                        std::int64_t groups_per_batch = 250);
+
+// The fraction of rows of `outputs` (N, classes) whose argmax is the label.
+double accuracy(const Tensor& outputs, const Tensor& labels);
+
+}  // namespace understudy

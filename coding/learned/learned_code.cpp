@@ -1,0 +1,156 @@
+#include "coding/learned/learned_code.h"
+
+#include <fmt/ranges.h>
+
+#include <charconv>
+
+#include "coding/learned/mlp_decoder.h"
+#include "coding/learned/mlp_encoder.h"
+#include "engine/ops.h"
+#include "kernels/check.h"
+
+namespace understudy {
+namespace {
+
+std::unique_ptr<PlaneEncoder> make_encoder(const LearnedCodeOptions& options,
+                                           Generator& generator) {
+  if (options.encoder == "mlp")
+    return std::make_unique<MlpEncoder>(options.shape, options.image[0], options.image[1],
+                                        generator);
+  throw UsageError(fmt::format("unknown encoder \"{}\"; there are: {}", options.encoder,
+                               fmt::join(encoder_names(), ", ")));
+}
+
+const LearnedCodeOptions& checked(const LearnedCodeOptions& options) {
+  validate(options.shape);
+  if (options.shape.r < 1) throw UsageError("a learned code needs r >= 1; got r = 0");
+  if (options.image.rank() != 3 || options.image.count() < 1)
+    throw UsageError(
+        fmt::format("a learned code needs images (H,W,C), got {}", to_string(options.image)));
+  if (options.classes < 1) throw UsageError("a learned code needs at least one class");
+  return options;
+}
+
+std::int64_t number(const Safetensors& content, const std::string& file, const std::string& key) {
+  const auto found = content.metadata.find(key);
+  check(found != content.metadata.end(),
+        "{}: expected the file of a learned code, but its metadata have no \"{}\"", file, key);
+  const std::string& text = found->second;
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size() && value >= 0,
+        "{}: metadata \"{}\" should be a number from 0 to 2147483647, found \"{}\"", file, key,
+        text);
+  return value;
+}
+
+}  // namespace
+
+ChannelLayout channel_layout(const std::string& name) {
+  if (name == "aligned") return ChannelLayout::aligned;
+  if (name == "interleaved") return ChannelLayout::interleaved;
+  throw UsageError(
+      fmt::format("unknown channel layout \"{}\"; there are: aligned, interleaved", name));
+}
+
+const char* to_string(ChannelLayout layout) {
+  return layout == ChannelLayout::aligned ? "aligned" : "interleaved";
+}
+
+const std::vector<std::string>& encoder_names() {
+  static const std::vector<std::string> names = {"mlp"};
+  return names;
+}
+
+LearnedCode::LearnedCode(const LearnedCodeOptions& options, Generator& generator)
+    : QueryCode(checked(options).shape),
+      options_(options),
+      encoder_(make_encoder(options, generator)),
+      decoder_(std::make_unique<MlpDecoder>(options.shape, options.classes, generator)) {}
+
+void LearnedCode::members(Members& m) {
+  m.child("encoder", *encoder_);
+  m.child("decoder", *decoder_);
+}
+
+Tensor LearnedCode::encode_groups(const Tensor& groups) {
+  const std::int64_t G = groups.size(0), k = shape().k, r = shape().r;
+  const std::int64_t H = groups.size(2), W = groups.size(3), C = groups.size(4);
+  if (C == 1)  // both layouts are the memory as it is
+    return reshape((*encoder_)(reshape(groups, {G, k, H, W})), {G, r, H, W, 1});
+  if (options_.channels == ChannelLayout::aligned) {
+    const Tensor planes = reshape(permute(groups, {0, 4, 1, 2, 3}), {G * C, k, H, W});
+    return permute(reshape((*encoder_)(planes), {G, C, r, H, W}), {0, 2, 3, 4, 1});
+  }
+  const Tensor planes = reshape(permute(groups, {0, 1, 4, 2, 3}), {G * C, k, H, W});
+  return permute(reshape((*encoder_)(planes), {G, r, C, H, W}), {0, 1, 3, 4, 2});
+}
+
+Tensor LearnedCode::decode_outputs(const Tensor& outputs, const Erasures&) {
+  return (*decoder_)(outputs);
+}
+
+std::int64_t LearnedCode::encode_multiply_adds(const Shape& image) const {
+  return encoder_->multiply_adds(image[0], image[1]) * image[2];
+}
+
+std::int64_t LearnedCode::decode_multiply_adds(std::int64_t) const {
+  return decoder_->multiply_adds();
+}
+
+// ---- files ----
+
+Safetensors to_safetensors(LearnedCode& code) {
+  const LearnedCodeOptions& options = code.options();
+  Safetensors content;
+  for (const NamedTensor& named : code.state_dict())
+    content.tensors.emplace_back(named.name, named.tensor);
+  content.metadata = {{"understudy.kind", "learned-code"},
+                      {"understudy.k", std::to_string(options.shape.k)},
+                      {"understudy.r", std::to_string(options.shape.r)},
+                      {"understudy.encoder", options.encoder},
+                      {"understudy.channels", to_string(options.channels)},
+                      {"understudy.height", std::to_string(options.image[0])},
+                      {"understudy.width", std::to_string(options.image[1])},
+                      {"understudy.image_channels", std::to_string(options.image[2])},
+                      {"understudy.classes", std::to_string(options.classes)}};
+  return content;
+}
+
+std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content,
+                                               const std::string& file) {
+  LearnedCodeOptions options;
+  options.shape.k = static_cast<int>(number(content, file, "understudy.k"));
+  options.shape.r = static_cast<int>(number(content, file, "understudy.r"));
+  options.image = {number(content, file, "understudy.height"),
+                   number(content, file, "understudy.width"),
+                   number(content, file, "understudy.image_channels")};
+  options.classes = number(content, file, "understudy.classes");
+  const auto text = [&](const std::string& key, const std::string& otherwise) {
+    const auto found = content.metadata.find(key);
+    return found == content.metadata.end() ? otherwise : found->second;
+  };
+  options.encoder = text("understudy.encoder", "mlp");
+  options.channels = channel_layout(text("understudy.channels", "aligned"));
+  // Sizes that the tensors do not have would allocate networks of any size: look before making one.
+  const std::int64_t pixels = options.image[0] * options.image[1];
+  check(options.image[0] < 32768 && options.image[1] < 32768 && pixels < (1 << 24) &&
+            options.shape.k <= ErasurePattern::max_units,
+        "{}: images of {}×{} and k = {} are not those of a learned code", file, options.image[0],
+        options.image[1], options.shape.k);
+  if (options.encoder == "mlp") {
+    const Shape expected = {options.shape.k * pixels, options.shape.k * pixels};
+    check(content.at("encoder.fc1.weight").shape() == expected,
+          "{}: encoder.fc1.weight is {}, but k = {} images of {}×{} need {}", file,
+          to_string(content.at("encoder.fc1.weight").shape()), options.shape.k, options.image[0],
+          options.image[1], to_string(expected));
+  }
+  Generator generator(0);
+  auto code = std::make_unique<LearnedCode>(options, generator);
+  std::vector<NamedTensor> state;
+  for (const auto& [name, tensor] : content.tensors) state.push_back({name, tensor});
+  code->load_state_dict(state);
+  return code;
+}
+
+}  // namespace understudy

@@ -1,0 +1,65 @@
+// A learned code (arXiv 1806.01259): encoder and decoder are networks, trained together through a
+// frozen base model.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coding/learned/networks.h"
+#include "coding/query_code.h"
+#include "engine/nn/module.h"
+#include "engine/random.h"
+#include "engine/safetensors.h"
+
+namespace understudy {
+
+// Which planes of a group with C > 1 channels are encoded together.
+enum class ChannelLayout {
+  aligned,      // the k red planes, then the k green ones ...: the paper's text
+  interleaved,  // k consecutive planes of x1 R, x1 G, x1 B, x2 R, ...: the published code
+};
+ChannelLayout channel_layout(const std::string& name);  // UsageError for an unknown one
+const char* to_string(ChannelLayout layout);
+
+struct LearnedCodeOptions {
+  CodeShape shape;
+  std::string encoder = "mlp";
+  ChannelLayout channels = ChannelLayout::aligned;
+  Shape image;  // (H, W, C)
+  std::int64_t classes = 10;
+};
+const std::vector<std::string>& encoder_names();  // mlp
+
+class LearnedCode : public QueryCode, public Module {
+ public:
+  // UsageError for an unknown encoder, r = 0, or an image that is not (H, W, C).
+  LearnedCode(const LearnedCodeOptions& options, Generator& generator);
+
+  std::string name() const override { return "learned (" + options_.encoder + ")"; }
+  const LearnedCodeOptions& options() const { return options_; }
+  std::int64_t encode_multiply_adds(const Shape& image) const override;
+  std::int64_t decode_multiply_adds(std::int64_t classes) const override;
+
+  // As a module it encodes; its parameters are "encoder.…" and "decoder.…".
+  Tensor forward(const Tensor& groups) override { return encode(groups); }
+  void members(Members& m) override;
+  PlaneEncoder& encoder() { return *encoder_; }
+  OutputDecoder& decoder() { return *decoder_; }
+
+ protected:
+  Tensor encode_groups(const Tensor& groups) override;
+  Tensor decode_outputs(const Tensor& outputs, const Erasures& erasures) override;
+
+ private:
+  LearnedCodeOptions options_;
+  std::unique_ptr<PlaneEncoder> encoder_;
+  std::unique_ptr<OutputDecoder> decoder_;
+};
+
+// A file of a learned code describes itself: k, r, encoder, channels, image and classes are in its
+// metadata. Reading gives the code back; Error naming the file and what does not fit.
+Safetensors to_safetensors(LearnedCode& code);
+std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content, const std::string& file);
+
+}  // namespace understudy

@@ -1,0 +1,69 @@
+// A code over queries: k inputs of one model are joined by r parity inputs, so that the answers of
+// workers that do not answer can be reconstructed from those of the others.
+//
+// G groups, k data units, r parity units, images (H, W, C), `classes` logits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "coding/erasures.h"
+#include "engine/nn/module.h"
+#include "engine/tensor.h"
+
+namespace understudy {
+
+class QueryCode {
+ public:
+  explicit QueryCode(const CodeShape& shape);  // UsageError for an impossible one
+  virtual ~QueryCode() = default;
+
+  virtual std::string name() const = 0;
+  const CodeShape& shape() const { return shape_; }
+  // Missing answers of a group that the code can deal with, whichever they are.
+  virtual int most_losses() const { return shape_.r; }
+
+  // ---- encoding
+  // ---------------------------------------------------------------------------------- groups (G,
+  // k, H, W, C) → parities (G, r, H, W, C).
+  Tensor encode(const Tensor& groups);
+  // What the k + r workers are asked, (G, k+r, H, W, C): the groups themselves, then their
+  // parities. A code that is not systematic replaces them all.
+  virtual Tensor queries(const Tensor& groups);
+  // Whether the first k queries are the data as they are, so that nothing is lost when nobody is
+  // late.
+  virtual bool systematic() const { return true; }
+  // The network that answers parity unit `m` in place of the base model; null for the base model.
+  virtual Module* parity_model(int m);
+
+  // ---- decoding
+  // ---------------------------------------------------------------------------------- outputs (G,
+  // k+r, classes) → the data outputs (G, k, classes). Rows of missing answers are put to zero
+  // before anything else, so that whatever stands there, NaN too, goes nowhere. Only the rows of
+  // missing data units are reconstructions; what stands in the others is the code's business: see
+  // complete().
+  Tensor decode(const Tensor& outputs, const Erasures& erasures);
+  // decode() with the answers that did arrive in the rows of the units that are not missing. For
+  // systematic codes; the others' decode() is complete already.
+  Tensor complete(const Tensor& outputs, const Erasures& erasures);
+
+  // ---- cost: multiply-adds for one group ----
+  virtual std::int64_t encode_multiply_adds(const Shape& image) const = 0;  // image: (H, W, C)
+  virtual std::int64_t decode_multiply_adds(std::int64_t classes) const = 0;
+
+ protected:
+  virtual Tensor encode_groups(const Tensor& groups) = 0;
+  // `outputs` has zeros where an answer is missing.
+  virtual Tensor decode_outputs(const Tensor& outputs, const Erasures& erasures) = 0;
+
+ private:
+  CodeShape shape_;
+};
+
+// The answers of all workers, (G, k+r, classes), when none is missing. `data_outputs` (G, k,
+// classes): the base model's answers to the data units where they are known already (a systematic
+// code asks it the parities alone then); undefined otherwise. Gradients flow back to the encoder.
+Tensor ask_workers(QueryCode& code, Module& base, const Tensor& groups,
+                   const Tensor& data_outputs = {});
+
+}  // namespace understudy

@@ -1,0 +1,40 @@
+// Workers that do not answer, played through on data.
+#pragma once
+
+#include <vector>
+
+#include "coding/erasures.h"
+#include "coding/query_code.h"
+#include "datasets/dataset.h"
+#include "engine/nn/module.h"
+#include "engine/tensor.h"
+
+namespace understudy {
+
+// The logits of `model` for every image of `dataset`, (N, classes), without recording and in
+// evaluation mode (the mode it had is put back). Computed once and looked up: the base model is
+// frozen, and most of its work in training a code would be these.
+Tensor all_outputs(Module& model, const Dataset& dataset, std::int64_t batch_size = 500);
+
+// What a batch of G groups of k images is to a code.
+struct GroupBatch {
+  Tensor groups;        // float (G, k, H, W, C)
+  Tensor data_outputs;  // (G, k, classes): the base model's answers F(x)
+  Tensor labels;        // i64 (G, k)
+};
+// images (G·k, H, W, C), outputs (G·k, classes), labels (G·k): k in a row are a group.
+GroupBatch as_groups(const Tensor& images, const Tensor& outputs, const Tensor& labels, int k);
+
+// The L missing data answers of a batch, all scenarios of all groups.
+struct Reconstruction {
+  Tensor decoded;  // (L, classes)
+  Tensor target;   // (L, classes): what the base model would have answered
+  Tensor labels;   // i64 (L)
+};
+
+// Every group of the batch under every pattern: erasures = Erasures::scenarios(patterns, G), S per
+// group. Rows come in the order group, pattern, unit. Gradients flow back to the code.
+Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& batch,
+                               const Erasures& scenarios);
+
+}  // namespace understudy
