@@ -53,16 +53,17 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // ---- memory ------------------------------------------------------------------------------------
+  // ---- memory ----
   virtual void* allocate(std::size_t bytes) = 0;  // 64-byte aligned; Error when there is none
   virtual void release(void* memory, std::size_t bytes) noexcept = 0;
   virtual void to_host(void* host, const void* device, std::size_t bytes) = 0;
   virtual void from_host(void* device, const void* host, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
 
-  // ---- moving data -------------------------------------------------------------------------------
+  // ---- moving data ----
   virtual void fill(const View& out, double value) = 0;  // any dtype
-  // Same shape; any strides; converts between any two dtypes (float to integer truncates).
+  // Same shape; any strides; converts between any two dtypes. Floating to integer truncates; what
+  // does not fit becomes the nearest integer that does, NaN becomes 0.
   virtual void copy(const View& out, const ConstView& in) = 0;
   // out[i, ...] = in[index[i], ...]. out and in dense, same dtype (any); index i64 (I), in range.
   virtual void gather_rows(const View& out, const ConstView& in, const ConstView& index) = 0;
@@ -72,7 +73,7 @@ class Backend {
   virtual void gather_images(const View& out, const ConstView& in, const ConstView& index,
                              std::span<const float> mean, std::span<const float> std) = 0;
 
-  // ---- pointwise, by id; inputs may have stride 0 (broadcast) --------------------------------------
+  // ---- pointwise, by id; inputs may have stride 0 (broadcast) ----
   virtual void unary(Unary op, const View& out, const ConstView& x, double p) = 0;
   // dx = dy · slope(x, y, p). `x` or `y` may have null data where saves(op) says it is not read.
   virtual void unary_backward(Unary op, const View& dx, const ConstView& dy, const ConstView& x,
@@ -85,14 +86,14 @@ class Backend {
   virtual void where(const View& out, const ConstView& condition, const ConstView& a,
                      const ConstView& b) = 0;
 
-  // ---- reductions --------------------------------------------------------------------------------
+  // ---- reductions ----
   // out has the rank of `in`; an axis of size 1 in out and more in `in` is reduced. Summed in double
   // or pairwise, in an order that depends on shape and thread count alone. Max of nothing is -inf.
   virtual void reduce(Reduction op, const View& out, const ConstView& in) = 0;
   // Over the last axis; the first of equals; NaN counts as largest. out: i64 (rows); in: dense (rows, C).
   virtual void argmax(const View& out, const ConstView& in) = 0;
 
-  // ---- rows: x dense (rows, C) ---------------------------------------------------------------------
+  // ---- rows: x dense (rows, C) ----
   virtual void softmax(const View& out, const ConstView& x) = 0;
   virtual void softmax_backward(const View& dx, const ConstView& dy, const ConstView& y) = 0;
   virtual void log_softmax(const View& out, const ConstView& x) = 0;
@@ -100,26 +101,34 @@ class Backend {
   // loss[i] = -log softmax(x)[i, label[i]]; probability = softmax(x). label: i64 (rows), in range.
   virtual void cross_entropy(const View& loss, const View& probability, const ConstView& x,
                              const ConstView& label) = 0;
-  // dx[i, c] = dloss[i] · (probability[i, c] - [c == label[i]])
+  // dx[i, c] = dloss[i] · (probability[i, c] - [c == label[i]]). dloss may have stride 0.
   virtual void cross_entropy_backward(const View& dx, const ConstView& dloss,
                                       const ConstView& probability, const ConstView& label) = 0;
 
-  // ---- products ------------------------------------------------------------------------------------
+  // ---- products ----
   // out (M, N) = a (M, K) · b (K, N), then the epilogue. out dense; a and b any strides (a transpose
   // is a stride). K = 0 gives zeros.
   virtual void matmul(const View& out, const ConstView& a, const ConstView& b,
                       const Epilogue& epilogue) = 0;
-  // Solves a · x = b for symmetric positive definite a (n, n), b (n, m), in double, in place of b by
-  // Cholesky; `a` is overwritten. False when a is not positive definite.
+  // Solves a · x = b for symmetric positive definite a (n, n), b (n, m), dense doubles, in place of b
+  // by Cholesky; `a` is overwritten. False when a is not positive definite, and b is then as it was.
   virtual bool solve_spd(const View& a, const View& b) = 0;
 
-  // ---- optimisers: one fused pass over all parameters ----------------------------------------------
+  // ---- optimisers: one fused pass over all parameters ----
   virtual void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) = 0;
   virtual void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) = 0;
 
-  // ---- random numbers: element i is drawn from block (first + i / 4) or (first + i / 2) of `key` ----
+  // ---- random numbers, into a dense `out` ----
+  // Elements in order, u and v from the words w0 ... w3 of philox(key, block). A float draw has four
+  // elements to a block, a double draw two: element i is in block first + i / 4 or first + i / 2.
+  // Uniform: low + (high - low) · u in double, then rounded to T; u = unit_float(w[i mod 4]) for
+  // float, unit_double(w[2j], w[2j + 1]) with j = i mod 2 for double.
   virtual void uniform(const View& out, PhiloxKey key, std::uint64_t first, double low,
                        double high) = 0;
+  // Normal, by Box and Muller in double, then rounded: elements 2j and 2j + 1 are mean + std · r cos φ
+  // and mean + std · r sin φ, with r = sqrt(-2 ln u), φ = 2π v. float: u = (w[a] + 1) / 2^32 and
+  // v = w[a + 1] / 2^32, a = 0 for the first pair of a block, 2 for the second; double: u = 1 -
+  // unit_double(w0, w1), v = unit_double(w2, w3).
   virtual void normal(const View& out, PhiloxKey key, std::uint64_t first, double mean,
                       double std) = 0;
 };
