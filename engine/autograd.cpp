@@ -7,14 +7,13 @@
 #include "engine/tensor_body.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
 
 thread_local bool recording_here = true;
 std::atomic<std::uint64_t> next_id{1};
-
-bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->id < b->id; }
 
 // into += gradient. The first gradient is kept as it is; a sum is made in place only in memory that
 // nobody else can see, because ops may return the same tensor for two inputs.
@@ -35,17 +34,59 @@ void accumulate_leaf(Tensor& into, Tensor gradient) {
   if (!into.owns_storage_alone() || !into.is_contiguous()) into = clone(into);
 }
 
+// The ops that a gradient has reached, newest first: all users of a tensor are newer than the op
+// that made it, so that an op's turn comes when its gradient is complete.
+class Pending {
+ public:
+  // When an exception ended the walk: another one must not find what this one left behind.
+  ~Pending() {
+    for (const Ref<Node>& node : queue_) node->gradient = {};
+  }
+  bool empty() const { return queue_.empty(); }
+  void add(const Ref<Node>& node, Tensor gradient) {
+    if (!node->gradient.defined()) {
+      queue_.push_back(node);
+      std::push_heap(queue_.begin(), queue_.end(), older);
+    }
+    accumulate(node->gradient, std::move(gradient));
+  }
+  Ref<Node> pop() {
+    std::pop_heap(queue_.begin(), queue_.end(), older);
+    Ref<Node> node = std::move(queue_.back());
+    queue_.pop_back();
+    return node;
+  }
+
+ private:
+  static bool older(const Ref<Node>& a, const Ref<Node>& b) { return a->id < b->id; }
+  PoolVector<Ref<Node>> queue_;
+};
+
 }  // namespace
+
+// A chain of ops may be longer than the stack is deep, so the ops behind this one are taken apart
+// in a loop: one that nobody else holds gives up its edges before it goes.
+Node::~Node() {
+  PoolVector<Edge> doomed = std::move(edges);
+  while (!doomed.empty()) {
+    const Edge edge = std::move(doomed.back());
+    doomed.pop_back();
+    if (!edge.node.unique()) continue;
+    for (Edge& next : edge.node->edges)
+      if (next.node) doomed.push_back(std::move(next));
+  }
+}
 
 bool recording() { return recording_here; }
 NoGradGuard::NoGradGuard() : before_(recording_here) { recording_here = false; }
 NoGradGuard::~NoGradGuard() { recording_here = before_; }
 
 const Tensor& Saved::get(const char* op) const {
-  check(!value_.defined() || value_.version() == version_,
-        "[{}] a tensor of shape {} that backward needs was changed in place after it was used; "
-        "clone() it before changing it",
-        op, to_string(value_.shape()));
+  if (value_.defined())
+    check(value_.version() == version_,
+          "[{}] a tensor of shape {} that backward needs was changed in place after it was used; "
+          "clone() it before changing it",
+          op, value_.shape());
   return value_;
 }
 
@@ -65,10 +106,12 @@ namespace detail {
 Wanted wanted_inputs(std::span<const Tensor> inputs) {
   Wanted wanted;
   if (!recording_here) return wanted;
-  check(inputs.size() <= Wanted::max_inputs, "an op takes at most {} tensors, not {}",
-        Wanted::max_inputs, inputs.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i].defined() && inputs[i].requires_grad()) wanted.set(i);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined() || !inputs[i].requires_grad()) continue;
+    check(i < Wanted::max_inputs, "gradients flow to at most {} inputs of an op, found {}",
+          Wanted::max_inputs, inputs.size());
+    wanted.set(i);
+  }
   return wanted;
 }
 
@@ -95,7 +138,7 @@ void Tensor::backward() const {
   check(count() == 1,
         "[backward] needs one number to start from, not a tensor of shape {}; take a "
         "mean or sum, or pass a seed",
-        to_string(shape()));
+        shape());
   backward(Tensor::ones(shape(), dtype(), device()));
 }
 
@@ -103,41 +146,33 @@ void Tensor::backward(const Tensor& seed) const {
   check(requires_grad(),
         "[backward] this tensor does not depend on anything that requires a "
         "gradient");
-  check(seed.shape() == shape() && seed.dtype() == dtype(),
-        "[backward] the seed is {} of {}, the tensor is {} of {}", to_string(seed.shape()),
-        to_string(seed.dtype()), to_string(shape()), to_string(dtype()));
+  check(seed.shape() == shape() && seed.dtype() == dtype() && seed.device() == device(),
+        "[backward] the seed is {} of {} on {}, the tensor is {} of {} on {}", seed.shape(),
+        seed.dtype(), seed.device(), shape(), dtype(), device());
   NoGradGuard no_grad;
   if (is_leaf()) return accumulate_leaf(body_->gradient, seed);
 
-  // Newest op first: all users of a tensor are newer than the op that made it, so an op is reached
-  // only when its gradient is complete.
-  PoolVector<Ref<Node>> queue;
-  body_->producer->gradient = seed;
-  queue.push_back(body_->producer);
-  while (!queue.empty()) {
-    std::pop_heap(queue.begin(), queue.end(), older);
-    const Ref<Node> node = std::move(queue.back());
-    queue.pop_back();
+  Pending pending;
+  pending.add(body_->producer, seed);
+  while (!pending.empty()) {
+    const Ref<Node> node = pending.pop();
+    const Tensor dy = std::exchange(node->gradient, {});
     check(!node->freed,
           "[backward] the graph behind '{}' was already used and freed by an earlier "
           "backward(); run the forward pass again",
           node->op);
-    const Tensor dy = std::exchange(node->gradient, {});
     Gradients dx = node->backward(dy);
+    check(dx.size() == node->edges.size(), "[{}] its backward gives {} gradients for {} inputs",
+          node->op, dx.size(), node->edges.size());
     node->free();
-    for (std::size_t i = 0; i < node->edges.size(); ++i) {
-      Edge edge = std::move(node->edges[i]);
+    for (std::size_t i = 0; i < dx.size(); ++i) {
+      const Edge edge = std::move(node->edges[i]);
       if (!node->wanted[i] || !dx[i].defined()) continue;
       Tensor gradient = sum_to(std::exchange(dx[i], {}), edge.shape);
-      if (edge.leaf.defined()) {
+      if (edge.leaf.defined())
         accumulate_leaf(edge.leaf.body()->gradient, std::move(gradient));
-        continue;
-      }
-      if (!edge.node->gradient.defined()) {
-        queue.push_back(edge.node);
-        std::push_heap(queue.begin(), queue.end(), older);
-      }
-      accumulate(edge.node->gradient, std::move(gradient));
+      else
+        pending.add(edge.node, std::move(gradient));
     }
   }
 }

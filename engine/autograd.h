@@ -44,6 +44,7 @@ struct Node : RefCounted {
   Wanted wanted;
   Tensor gradient;  // dL/d(output), accumulated while backward() walks
   bool freed = false;
+  ~Node() override;
   virtual Gradients backward(const Tensor& dy) = 0;
   virtual void free() = 0;  // drops the closure and all that it saved
 };
