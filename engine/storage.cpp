@@ -8,20 +8,28 @@
 #include <mutex>
 
 #include "kernels/backend.h"
+#include "kernels/check.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDERSTUDY_CACHE_BLOCKS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDERSTUDY_CACHE_BLOCKS 0
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1  // clang's name for what gcc defines
 #endif
 #endif
-#ifndef UNDERSTUDY_CACHE_BLOCKS
-#define UNDERSTUDY_CACHE_BLOCKS 1  // 0: every use after release is the sanitizer's to see
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
 namespace understudy {
 namespace {
+
+// Without a cache every use after release, and past the end, is the sanitizer's to see.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool caches_blocks = false;
+#else
+constexpr bool caches_blocks = true;
+#endif
 
 // Sizes are rounded up to four classes per power of two, from 64 bytes: at most a quarter is
 // wasted.
@@ -47,51 +55,43 @@ class CachingAllocator {
 
   void* allocate(std::size_t bytes) {
     const SizeClass size = size_class(bytes);
-    {
-      std::lock_guard lock(mutex_);
-      statistics_.bytes_in_use += static_cast<std::int64_t>(size.bytes);
-      statistics_.peak_bytes_in_use =
-          std::max(statistics_.peak_bytes_in_use, statistics_.bytes_in_use);
-      auto& blocks = free_[static_cast<std::size_t>(size.index)];
-      if (!blocks.empty()) {
-        void* block = blocks.back();
-        blocks.pop_back();
-        return block;
-      }
-      statistics_.bytes_held += static_cast<std::int64_t>(size.bytes);
+    const auto held = static_cast<std::int64_t>(size.bytes);
+    std::lock_guard lock(mutex_);
+    auto& blocks = free_[static_cast<std::size_t>(size.index)];
+    void* block = nullptr;
+    if (!blocks.empty()) {
+      block = blocks.back();
+      blocks.pop_back();
+    } else {
+      block = allocate_on_device(size.bytes);
+      if (!caches_blocks && device_ == Device{})
+        ASAN_POISON_MEMORY_REGION(static_cast<std::byte*>(block) + bytes, size.bytes - bytes);
+      statistics_.bytes_held += held;
       ++statistics_.device_allocations;
     }
-    try {
-      return backend(device_).allocate(size.bytes);
-    } catch (...) {
-      std::lock_guard lock(mutex_);
-      statistics_.bytes_in_use -= static_cast<std::int64_t>(size.bytes);
-      statistics_.bytes_held -= static_cast<std::int64_t>(size.bytes);
-      throw;
-    }
+    statistics_.bytes_in_use += held;
+    statistics_.peak_bytes_in_use =
+        std::max(statistics_.peak_bytes_in_use, statistics_.bytes_in_use);
+    return block;
   }
 
   void release(void* memory, std::size_t bytes) noexcept {
     const SizeClass size = size_class(bytes);
     std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= static_cast<std::int64_t>(size.bytes);
-    if (UNDERSTUDY_CACHE_BLOCKS) {
-      free_[static_cast<std::size_t>(size.index)].push_back(memory);
-    } else {
-      statistics_.bytes_held -= static_cast<std::int64_t>(size.bytes);
-      backend(device_).release(memory, size.bytes);
+    if (caches_blocks) {
+      try {
+        return free_[static_cast<std::size_t>(size.index)].push_back(memory);
+      } catch (const std::bad_alloc&) {  // no room to remember it
+      }
     }
+    statistics_.bytes_held -= static_cast<std::int64_t>(size.bytes);
+    backend(device_).release(memory, size.bytes);
   }
 
   void release_cached() {
     std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < free_.size(); ++i) {
-      for (void* block : free_[i]) {
-        backend(device_).release(block, bytes_of(i));
-        statistics_.bytes_held -= static_cast<std::int64_t>(bytes_of(i));
-      }
-      free_[i].clear();
-    }
+    release_all();
   }
 
   AllocatorStatistics statistics() {
@@ -100,6 +100,27 @@ class CachingAllocator {
   }
 
  private:
+  // What waits in other size classes may be what is missing.
+  void* allocate_on_device(std::size_t bytes) {
+    try {
+      return backend(device_).allocate(bytes);
+    } catch (const Error&) {
+      if (!release_all()) throw;
+    }
+    return backend(device_).allocate(bytes);
+  }
+
+  // True when there was something to give back.
+  bool release_all() {
+    const std::int64_t before = statistics_.bytes_held;
+    for (std::size_t i = 0; i < free_.size(); ++i) {
+      for (void* block : free_[i]) backend(device_).release(block, bytes_of(i));
+      statistics_.bytes_held -= static_cast<std::int64_t>(free_[i].size() * bytes_of(i));
+      free_[i].clear();
+    }
+    return statistics_.bytes_held < before;
+  }
+
   static std::size_t bytes_of(std::size_t index) {
     if (index == 0) return 64;
     const std::size_t octave = 6 + (index - 1) / 4;
