@@ -10,8 +10,7 @@
 
 namespace understudy {
 
-// ---- pointwise (kernels/elementwise.h, in its order)
-// -------------------------------------------------
+// ---- pointwise (kernels/elementwise.h, in its order) ----
 Tensor neg(const Tensor& x);
 Tensor scale(const Tensor& x, double factor);
 Tensor shift(const Tensor& x, double offset);
@@ -48,8 +47,7 @@ inline Tensor operator/(const Tensor& x, double divisor) { return scale(x, 1.0 /
 inline Tensor operator+(const Tensor& x, double offset) { return shift(x, offset); }
 inline Tensor operator-(const Tensor& x, double offset) { return shift(x, -offset); }
 
-// ---- shape (views where strides allow; data moves only where a line says "copies")
-// -------------------
+// ---- shape (views where strides allow; data moves only where a line says "copies") ----
 Tensor reshape(const Tensor& x,
                const Shape& shape);  // one size may be -1; copies when x is strided
 Tensor permute(const Tensor& x, std::span<const int> axes);
@@ -71,8 +69,7 @@ Tensor to(const Tensor& x, Device device);  // the explicit copy between devices
 // x[index, ...] along axis 0; index i64 (I), Error when out of range. Copies.
 Tensor gather_rows(const Tensor& x, const Tensor& index);
 
-// ---- reductions
-// --------------------------------------------------------------------------------------
+// ---- reductions ----
 Tensor sum(const Tensor& x);  // everything, to shape ()
 Tensor sum(const Tensor& x, std::span<const int> axes, bool keep = false);
 Tensor sum(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
@@ -82,8 +79,7 @@ Tensor max(const Tensor& x, int axis,
            bool keep = false);   // gradient to the maxima, shared by equals
 Tensor argmax(const Tensor& x);  // over the last axis, i64; the first of equals; no gradient
 
-// ---- products
-// ----------------------------------------------------------------------------------------
+// ---- products ----
 // (..., M, K) x (..., K, N): matrices, or batches of them whose leading axes broadcast.
 Tensor matmul(const Tensor& a, const Tensor& b);
 enum class Activation { none, relu };
@@ -95,8 +91,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
 // Error when A is not positive definite.
 Tensor solve_spd(const Tensor& a, const Tensor& b);
 
-// ---- softmax and losses; C is the last axis
-// -----------------------------------------------------------
+// ---- softmax and losses; C is the last axis ----
 Tensor softmax(const Tensor& x);
 Tensor log_softmax(const Tensor& x);
 enum class Average { none, mean, sum };
@@ -108,8 +103,7 @@ Tensor mse(const Tensor& a, const Tensor& b, Average average = Average::mean);
 // No gradient to the target.
 Tensor kl_divergence(const Tensor& logits, const Tensor& target, Average average = Average::mean);
 
-// ---- data
-// --------------------------------------------------------------------------------------------
+// ---- data ----
 // images u8 (M, H, W, C) → float (I, H, W, C): (images[index] / 255 - mean[c]) / std[c]. No
 // gradient.
 Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const float> mean,

@@ -3,12 +3,25 @@
 #include <algorithm>
 
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 
 int normalize_axis(const char* op, int axis, int rank) {
   check(axis >= -rank && axis < rank, "[{}] axis {} of a tensor of rank {}", op, axis, rank);
   return axis < 0 ? axis + rank : axis;
+}
+
+// Sizes of 0 do not excuse the others: their strides must fit too.
+void check_shape(const char* op, const Shape& shape) {
+  constexpr std::int64_t most = std::int64_t{1} << 46;
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) {
+    check(size >= 0, "[{}] sizes cannot be negative, found {}", op, shape);
+    if (size == 0) continue;
+    check(count <= most / size, "[{}] a tensor of shape {} is too large to address", op, shape);
+    count *= size;
+  }
 }
 
 Shape broadcast(const char* op, const Shape& a, const Shape& b) {
@@ -20,7 +33,7 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
     const std::int64_t na = ia < 0 ? 1 : a[ia];
     const std::int64_t nb = ib < 0 ? 1 : b[ib];
     check(na == nb || na == 1 || nb == 1, "[{}] {} and {}: sizes {} and {} differ at axis {}", op,
-          to_string(a), to_string(b), na, nb, i);
+          a, b, na, nb, i);
     out[i] = na == 1 ? nb : na;
   }
   return out;

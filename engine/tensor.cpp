@@ -4,6 +4,7 @@
 #include "engine/tensor_body.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
@@ -23,16 +24,11 @@ void* start_of(const TensorBody& body) {
 Tensor::Tensor(Ref<TensorBody> body) : body_(std::move(body)) {}
 TensorBody* Tensor::body() const { return body_.get(); }
 
-// ---- making one
-// ------------------------------------------------------------------------------------
+// ---- making one ----
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
-  std::int64_t count = 1;
-  for (std::int64_t size : shape) {
-    check(size >= 0, "a tensor of shape {}: sizes cannot be negative", to_string(shape));
-    check(!__builtin_mul_overflow(count, size, &count) && count <= (std::int64_t{1} << 46),
-          "a tensor of shape {} is too large to address", to_string(shape));
-  }
+  check_shape("empty", shape);
+  const std::int64_t count = shape.count();
   Ref<TensorBody> body(new TensorBody);
   body->storage =
       Ref<Storage>(new Storage(device, static_cast<std::size_t>(count) * size_of(dtype)));
@@ -58,7 +54,7 @@ template <class T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device) {
   Tensor out = empty(shape, dtype_of<T>, device);
   check(static_cast<std::int64_t>(values.size()) == shape.count(),
-        "{} values do not fill a tensor of shape {}", values.size(), to_string(shape));
+        "{} values do not fill a tensor of shape {}", values.size(), shape);
   if (!values.empty())
     backend(device).from_host(start_of(*out.body_), values.data(), values.size_bytes());
   return out;
@@ -71,8 +67,7 @@ Tensor Tensor::arange(std::int64_t count, DType dtype, Device device) {
   return to(cast(out, dtype), device);
 }
 
-// ---- looking at it
-// -----------------------------------------------------------------------------------
+// ---- looking at it ----
 
 const Shape& Tensor::shape() const { return body_of(*this).shape; }
 const Strides& Tensor::strides() const { return body_of(*this).strides; }
@@ -87,12 +82,11 @@ bool Tensor::is_contiguous() const {
 template <class T>
 std::span<const T> Tensor::data() const {
   const TensorBody& body = body_of(*this);
-  check(body.dtype == dtype_of<T>, "[data] the tensor holds {}, asked for {}",
-        to_string(body.dtype), to_string(dtype_of<T>));
+  check(body.dtype == dtype_of<T>, "[data] the tensor holds {}, asked for {}", body.dtype,
+        dtype_of<T>);
   check(device() == Device{}, "[data] the tensor is on {}; copy it with to(x, Device{{}}) first",
-        to_string(device()));
-  check(is_contiguous(), "[data] the tensor of shape {} is strided; use contiguous(x)",
-        to_string(body.shape));
+        device());
+  check(is_contiguous(), "[data] the tensor of shape {} is strided; use contiguous(x)", body.shape);
   return {static_cast<const T*>(start_of(body)), static_cast<std::size_t>(body.shape.count())};
 }
 
@@ -112,8 +106,7 @@ std::vector<T> Tensor::to_vector() const {
 }
 
 double Tensor::item() const {
-  check(count() == 1, "[item] a tensor of shape {} has {} elements, not one", to_string(shape()),
-        count());
+  check(count() == 1, "[item] a tensor of shape {} has {} elements, not one", shape(), count());
   return to_vector<double>()[0];
 }
 
@@ -129,8 +122,7 @@ UNDERSTUDY_ELEMENT(std::int32_t)
 UNDERSTUDY_ELEMENT(std::int64_t)
 #undef UNDERSTUDY_ELEMENT
 
-// ---- views
-// -------------------------------------------------------------------------------------------
+// ---- views ----
 
 ConstView Tensor::view() const {
   const TensorBody& body = body_of(*this);
@@ -157,8 +149,7 @@ Tensor Tensor::alias(const Shape& shape, const Strides& strides, std::int64_t of
 std::uint32_t Tensor::version() const { return body_of(*this).storage->version(); }
 bool Tensor::owns_storage_alone() const { return body_.unique() && body_->storage.unique(); }
 
-// ---- in place
-// ----------------------------------------------------------------------------------------
+// ---- in place ----
 
 namespace {
 void check_in_place(const char* op, const Tensor& x) {
@@ -166,6 +157,13 @@ void check_in_place(const char* op, const Tensor& x) {
         "[{}] this tensor requires a gradient and cannot be changed in place while ops are being "
         "recorded; use a NoGradGuard",
         op);
+  if (x.count() == 0) return;
+  for (int i = 0; i < x.rank(); ++i)
+    check(
+        x.shape()[i] == 1 || x.strides()[i] != 0,
+        "[{}] this tensor of shape {} repeats its elements along axis {} and cannot be changed in "
+        "place; use clone(x)",
+        op, x.shape(), i);
 }
 }  // namespace
 
@@ -177,16 +175,17 @@ Tensor& Tensor::fill_(double value) {
 
 Tensor& Tensor::copy_(const Tensor& source) {
   check_in_place("copy_", *this);
-  check(shape() == source.shape(), "[copy_] {} into {}: the shapes differ",
-        to_string(source.shape()), to_string(shape()));
+  check(shape() == source.shape(), "[copy_] {} into {}: the shapes differ", source.shape(),
+        shape());
   NoGradGuard no_grad;
-  const Tensor here = to(source, device());
+  Tensor here = to(source, device());
+  // Two views of the same elements, e.g. x[1:] and x[:-1]: what is read must not be overwritten.
+  if (here.body_->storage.get() == body_->storage.get()) here = clone(here);
   backend(device()).copy(mutable_view(), here.view());
   return *this;
 }
 
-// ---- gradients
-// ---------------------------------------------------------------------------------------
+// ---- gradients ----
 
 bool Tensor::requires_grad() const { return body_of(*this).requires_grad; }
 bool Tensor::is_leaf() const { return !body_of(*this).producer; }
@@ -197,7 +196,7 @@ Tensor& Tensor::set_requires_grad(bool value) {
         "of '{}'; use detach()",
         is_leaf() ? "" : body_->producer->op);
   check(!value || dtype() == DType::f32 || dtype() == DType::f64,
-        "[set_requires_grad] a tensor of {} has no gradient", to_string(dtype()));
+        "[set_requires_grad] a tensor of {} has no gradient", dtype());
   body_->requires_grad = value;
   return *this;
 }
@@ -205,10 +204,15 @@ Tensor& Tensor::set_requires_grad(bool value) {
 const Tensor& Tensor::grad() const { return body_of(*this).gradient; }
 
 void Tensor::set_grad(const Tensor& grad) {
-  check(!grad.defined() || (grad.shape() == shape() && grad.dtype() == dtype()),
-        "[set_grad] a gradient must have its tensor's shape {} and type {}", to_string(shape()),
-        to_string(dtype()));
-  body_->gradient = grad;
+  if (!grad.defined()) {
+    if (defined()) body_->gradient = {};
+    return;
+  }
+  check(grad.shape() == shape() && grad.dtype() == dtype() && grad.device() == device(),
+        "[set_grad] the gradient of a tensor {} of {} on {} must be like it, found {} of {} on {}",
+        shape(), dtype(), device(), grad.shape(), grad.dtype(), grad.device());
+  NoGradGuard no_grad;
+  body_->gradient = contiguous(grad).detach();
 }
 
 Tensor Tensor::detach() const { return alias(shape(), strides()); }

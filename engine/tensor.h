@@ -19,8 +19,7 @@ class Tensor {
  public:
   Tensor() = default;  // undefined: no elements, no shape
 
-  // ---- making one
-  // ----------------------------------------------------------------------------------
+  // ---- making one ----
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = {});
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
                      Device device = {});
@@ -35,8 +34,7 @@ class Tensor {
   }
   static Tensor arange(std::int64_t count, DType dtype = DType::i64, Device device = {});
 
-  // ---- looking at it
-  // -------------------------------------------------------------------------------
+  // ---- looking at it ----
   bool defined() const { return static_cast<bool>(body_); }
   const Shape& shape() const;
   const Strides& strides() const;
@@ -60,8 +58,7 @@ class Tensor {
   // The value of a tensor of one element, converted.
   double item() const;
 
-  // ---- views for kernels
-  // ---------------------------------------------------------------------------
+  // ---- views for kernels ----
   ConstView view() const;
   View mutable_view();  // counts as an in-place change
   // Another tensor over the same storage; no gradient flows. `offset` in elements, from this one's
@@ -77,13 +74,13 @@ class Tensor {
   Tensor& fill_(double value);
   Tensor& copy_(const Tensor& source);  // same shape; converts dtype and device
 
-  // ---- gradients (engine/autograd.h)
-  // ---------------------------------------------------------------
+  // ---- gradients (engine/autograd.h) ----
   bool requires_grad() const;
   // Only for leaves of a floating dtype. `false` freezes a parameter.
   Tensor& set_requires_grad(bool value);
   bool is_leaf() const;        // not the result of a recorded op
   const Tensor& grad() const;  // undefined until backward() reaches it
+  // Undefined clears it. It is kept dense, and shares the elements of a `grad` that is.
   void set_grad(const Tensor& grad);
   void clear_grad() { set_grad({}); }
   // Gradients of this one-element tensor, added to .grad() of every leaf that requires one.

@@ -3,20 +3,21 @@
 #include "engine/ops/index.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 
 Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const float> mean,
                      std::span<const float> std) {
   check(images.dtype() == DType::u8 && images.rank() == 4,
-        "[gather_images] needs uint8 images (N,H,W,C), found {} of {}", to_string(images.dtype()),
-        to_string(images.shape()));
+        "[gather_images] needs uint8 images (N,H,W,C), found {} of {}", images.dtype(),
+        images.shape());
   const std::int64_t H = images.size(1), W = images.size(2), C = images.size(3);
   check(static_cast<std::int64_t>(mean.size()) == C && std.size() == mean.size(),
         "[gather_images] {} channels need as many means and deviations, found {} and {}", C,
         mean.size(), std.size());
   check(index.rank() == 1 && index.dtype() == DType::i64 && index.device() == images.device(),
-        "[gather_images] the index must be int64 of rank 1 on {}", to_string(images.device()));
+        "[gather_images] the index must be int64 of rank 1 on {}", images.device());
   check_index("gather_images", index, images.size(0));
   const Tensor source = contiguous(images);
   const Tensor dense = contiguous(index);

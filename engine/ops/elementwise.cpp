@@ -3,21 +3,22 @@
 #include "engine/ops.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
 
 void check_floating(const char* op, const Tensor& x) {
   check(x.dtype() == DType::f32 || x.dtype() == DType::f64,
-        "[{}] needs float32 or float64, not {}; use cast()", op, to_string(x.dtype()));
+        "[{}] needs float32 or float64, not {}; use cast()", op, x.dtype());
 }
 
 void check_same_kind(const char* op, const Tensor& a, const Tensor& b) {
   check_floating(op, a);
-  check(a.dtype() == b.dtype(), "[{}] types {} and {} differ; use cast()", op, to_string(a.dtype()),
-        to_string(b.dtype()));
-  check(a.device() == b.device(), "[{}] devices {} and {} differ; use to()", op,
-        to_string(a.device()), to_string(b.device()));
+  check(a.dtype() == b.dtype(), "[{}] types {} and {} differ; use cast()", op, a.dtype(),
+        b.dtype());
+  check(a.device() == b.device(), "[{}] devices {} and {} differ; use to()", op, a.device(),
+        b.device());
 }
 
 ConstView broadcast_view(const Tensor& x, const Shape& shape) {

@@ -4,6 +4,7 @@
 #include "engine/ops/index.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
@@ -11,8 +12,8 @@ namespace {
 // x as dense rows of its last axis.
 Tensor rows_of(const char* op, const Tensor& x) {
   check(x.rank() >= 1 && (x.dtype() == DType::f32 || x.dtype() == DType::f64),
-        "[{}] needs a floating tensor with at least one axis, found {} of {}", op,
-        to_string(x.dtype()), to_string(x.shape()));
+        "[{}] needs a floating tensor with at least one axis, found {} of {}", op, x.dtype(),
+        x.shape());
   Shape shape = x.shape();
   const std::int64_t C = shape.back();
   shape.pop_back();
@@ -62,8 +63,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& label, Average average)
   check(logits.rank() == 2 && label.rank() == 1 && label.dtype() == DType::i64 &&
             label.size(0) == logits.size(0) && label.device() == logits.device(),
         "[cross_entropy] logits {} need int64 labels {} on the same device, found {} of {}",
-        to_string(logits.shape()), to_string(Shape{logits.size(0)}), to_string(label.dtype()),
-        to_string(label.shape()));
+        logits.shape(), Shape{logits.size(0)}, label.dtype(), label.shape());
   check_index("cross_entropy", label, logits.size(1));
   const Tensor dense = contiguous(label);
   Tensor loss = Tensor::empty({logits.size(0)}, logits.dtype(), logits.device());

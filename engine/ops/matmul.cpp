@@ -3,6 +3,7 @@
 #include "engine/ops.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
@@ -11,7 +12,7 @@ void check_product_types(const char* op, const Tensor& a, const Tensor& b) {
   check((a.dtype() == DType::f32 || a.dtype() == DType::f64) && a.dtype() == b.dtype() &&
             a.device() == b.device(),
         "[{}] needs two floating tensors of one type and device, found {} on {} and {} on {}", op,
-        to_string(a.dtype()), to_string(a.device()), to_string(b.dtype()), to_string(b.device()));
+        a.dtype(), a.device(), b.dtype(), b.device());
 }
 
 ConstView matrix(const Tensor& x, std::int64_t offset) {
@@ -41,11 +42,11 @@ Shape leading(const Shape& shape) {
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
   check_product_types("matmul", a, b);
-  check(a.rank() >= 2 && b.rank() >= 2, "[matmul] {} x {}: both need at least two axes",
-        to_string(a.shape()), to_string(b.shape()));
+  check(a.rank() >= 2 && b.rank() >= 2, "[matmul] {} x {}: both need at least two axes", a.shape(),
+        b.shape());
   const std::int64_t M = a.size(-2), K = a.size(-1), N = b.size(-1);
-  check(K == b.size(-2), "[matmul] {} x {}: inner sizes {} and {} differ", to_string(a.shape()),
-        to_string(b.shape()), K, b.size(-2));
+  check(K == b.size(-2), "[matmul] {} x {}: inner sizes {} and {} differ", a.shape(), b.shape(), K,
+        b.size(-2));
   const Shape batch = broadcast("matmul", leading(a.shape()), leading(b.shape()));
   const Strides a_batch = broadcast_strides(leading(a.shape()), leading(a.strides()), batch);
   const Strides b_batch = broadcast_strides(leading(b.shape()), leading(b.strides()), batch);
@@ -68,14 +69,15 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
   check_product_types("linear", x, weight);
-  check(x.rank() >= 1 && weight.rank() == 2 && x.size(-1) == weight.size(1),
-        "[linear] {} x {}ᵀ: inner sizes {} and {} differ", to_string(x.shape()),
-        to_string(weight.shape()), x.rank() ? x.size(-1) : 0, weight.size(-1));
+  check(x.rank() >= 1 && weight.rank() == 2,
+        "[linear] {} x {}ᵀ: needs (..., in) and a weight (out, in)", x.shape(), weight.shape());
   const std::int64_t K = weight.size(1), N = weight.size(0);
+  check(x.size(-1) == K, "[linear] {} x {}ᵀ: inner sizes {} and {} differ", x.shape(),
+        weight.shape(), x.size(-1), K);
   if (bias.defined()) {
     check_product_types("linear", x, bias);
-    check(bias.shape() == Shape{N}, "[linear] the bias has shape {}, expected {}",
-          to_string(bias.shape()), to_string(Shape{N}));
+    check(bias.shape() == Shape{N}, "[linear] the bias has shape {}, expected {}", bias.shape(),
+          Shape{N});
   }
   Shape shape = x.shape();
   shape.pop_back();
@@ -85,7 +87,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
   const bool with_relu = activation == Activation::relu;
 
   Tensor y = Tensor::empty({M, N}, x.dtype(), x.device());
-  const ConstView bias_view = bias.defined() ? contiguous(bias).view() : ConstView();
+  const Tensor dense_bias = bias.defined() ? contiguous(bias) : Tensor();
+  const ConstView bias_view = bias.defined() ? dense_bias.view() : ConstView();
   backend(x.device())
       .matmul(y.mutable_view(), rows.view(),
               weight.alias({K, N}, {weight.strides()[1], weight.strides()[0]}).view(),
@@ -110,14 +113,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
 Tensor solve_spd(const Tensor& a, const Tensor& b) {
   check_product_types("solve_spd", a, b);
   check(a.rank() == 2 && b.rank() == 2 && a.size(0) == a.size(1) && a.size(0) == b.size(0),
-        "[solve_spd] {} x X = {}: needs (n,n) and (n,m)", to_string(a.shape()),
-        to_string(b.shape()));
+        "[solve_spd] {} x X = {}: needs (n,n) and (n,m)", a.shape(), b.shape());
   NoGradGuard no_grad;
   Tensor factor = clone(cast(a, DType::f64));
   Tensor x = clone(cast(b, DType::f64));
   check(backend(a.device()).solve_spd(factor.mutable_view(), x.mutable_view()),
         "[solve_spd] the matrix of shape {} is not positive definite; add a ridge to its diagonal",
-        to_string(a.shape()));
+        a.shape());
   return cast(x, b.dtype());
 }
 

@@ -3,6 +3,7 @@
 #include "engine/ops.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
@@ -36,7 +37,7 @@ Tensor reduce(Reduction op, const Tensor& x, const Shape& kept) {
 
 Tensor sum(const Tensor& x, std::span<const int> axes, bool keep) {
   check(x.dtype() == DType::f32 || x.dtype() == DType::f64, "[sum] needs floats, not {}",
-        to_string(x.dtype()));
+        x.dtype());
   const Reduced shape = reduced_shape("sum", x, axes);
   Tensor y = reduce(Reduction::sum, x, shape.kept);
   if (!keep) y = y.alias(shape.dropped, contiguous_strides(shape.dropped));
@@ -55,10 +56,10 @@ Tensor sum(const Tensor& x) {
 
 Tensor max(const Tensor& x, int axis, bool keep) {
   check(x.dtype() == DType::f32 || x.dtype() == DType::f64, "[max] needs floats, not {}",
-        to_string(x.dtype()));
+        x.dtype());
   const int axes[] = {axis};
   const Reduced shape = reduced_shape("max", x, axes);
-  check(x.size(axis) > 0, "[max] over axis {} of {}, which is empty", axis, to_string(x.shape()));
+  check(x.size(axis) > 0, "[max] over axis {} of {}, which is empty", axis, x.shape());
   const Tensor kept = reduce(Reduction::max, x, shape.kept);
   const Shape out = keep ? shape.kept : shape.dropped;
   return record("max", kept.alias(out, contiguous_strides(out)), {x},
@@ -71,8 +72,10 @@ Tensor max(const Tensor& x, int axis, bool keep) {
 }
 
 Tensor argmax(const Tensor& x) {
-  check(x.rank() >= 1 && x.shape().back() > 0, "[argmax] over the last axis of {}",
-        to_string(x.shape()));
+  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, "[argmax] needs floats, not {}",
+        x.dtype());
+  check(x.rank() >= 1 && x.shape().back() > 0,
+        "[argmax] over the last axis of {}, which is empty or missing", x.shape());
   Shape shape = x.shape();
   const std::int64_t C = shape.back();
   shape.pop_back();

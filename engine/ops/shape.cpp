@@ -1,9 +1,12 @@
 // Ops that look at the same elements in another shape or order, and the few that move them.
+#include <algorithm>
+
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/ops/index.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/format.h"
 
 namespace understudy {
 namespace {
@@ -21,19 +24,17 @@ Tensor scatter_view(const Tensor& dy, const Shape& shape, int axis, std::int64_t
 Tensor reshape(const Tensor& x, const Shape& shape) {
   Shape full = shape;
   int unknown = -1;
-  std::int64_t known = 1;
   for (int i = 0; i < full.rank(); ++i) {
-    if (full[i] == -1) {
-      check(unknown < 0, "[reshape] {}: only one size may be -1", to_string(shape));
-      unknown = i;
-    } else {
-      known *= full[i];
-    }
+    if (full[i] != -1) continue;
+    check(unknown < 0, "[reshape] {}: only one size may be -1", shape);
+    unknown = i;
+    full[i] = 1;
   }
-  if (unknown >= 0 && known > 0 && x.count() % known == 0) full[unknown] = x.count() / known;
-  check(full.count() == x.count() && (unknown < 0 || full[unknown] >= 0),
-        "[reshape] {} has {} elements, which do not fill {}", to_string(x.shape()), x.count(),
-        to_string(shape));
+  check_shape("reshape", full);
+  const std::int64_t known = full.count();
+  if (unknown >= 0) full[unknown] = known == 0 ? 0 : x.count() / known;
+  check(full.count() == x.count() && (unknown < 0 || known > 0),
+        "[reshape] {} has {} elements, which do not fill {}", x.shape(), x.count(), shape);
   const Tensor source = contiguous(x);
   return record(
       "reshape", source.alias(full, contiguous_strides(full)), {source},
@@ -43,7 +44,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 Tensor permute(const Tensor& x, std::span<const int> axes) {
   const int rank = x.rank();
   check(static_cast<int>(axes.size()) == rank, "[permute] {} axes for a tensor of shape {}",
-        axes.size(), to_string(x.shape()));
+        axes.size(), x.shape());
   Shape shape = x.shape();
   Strides strides = x.strides();
   Dims inverse = Dims::filled(rank, -1);
@@ -65,7 +66,7 @@ Tensor permute(const Tensor& x, std::initializer_list<int> axes) {
 }
 
 Tensor transpose(const Tensor& x) {
-  check(x.rank() >= 2, "[transpose] needs two axes, the tensor has shape {}", to_string(x.shape()));
+  check(x.rank() >= 2, "[transpose] needs two axes, the tensor has shape {}", x.shape());
   int axes[Dims::max_rank];
   for (int i = 0; i < x.rank(); ++i) axes[i] = i;
   std::swap(axes[x.rank() - 1], axes[x.rank() - 2]);
@@ -75,14 +76,18 @@ Tensor transpose(const Tensor& x) {
 Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end, std::int64_t step) {
   axis = normalize_axis("slice", axis, x.rank());
   const std::int64_t size = x.shape()[axis];
+  const std::int64_t asked_begin = begin, asked_end = end;
   if (begin < 0) begin += size;
   if (end < 0) end += size;
-  check(step >= 1 && begin >= 0 && begin <= end && end <= size, "[slice] {}:{}:{} of axis {} of {}",
-        begin, end, step, axis, to_string(x.shape()));
+  check(
+      step >= 1 && begin >= 0 && begin <= end && end <= size,
+      "[slice] {}:{}:{} of axis {} of {}: needs 0 <= begin <= end <= {} (negative ones count from "
+      "the end) and step >= 1",
+      asked_begin, asked_end, step, axis, x.shape(), size);
   Shape shape = x.shape();
   Strides strides = x.strides();
-  shape[axis] = (end - begin + step - 1) / step;
-  strides[axis] *= step;
+  shape[axis] = begin == end ? 0 : (end - begin - 1) / step + 1;
+  if (shape[axis] > 1) strides[axis] *= step;
   return record("slice", x.alias(shape, strides, begin * x.strides()[axis]), {x},
                 [from = x.shape(), axis, begin, step](const Tensor& dy, Wanted) {
                   if (dy.size(axis) == 0)
@@ -94,8 +99,8 @@ Tensor slice(const Tensor& x, int axis, std::int64_t begin, std::int64_t end, st
 Tensor select(const Tensor& x, int axis, std::int64_t index) {
   axis = normalize_axis("select", axis, x.rank());
   const std::int64_t size = x.shape()[axis];
-  check(index >= -size && index < size, "[select] index {} of axis {} of {}", index, axis,
-        to_string(x.shape()));
+  check(index >= -size && index < size, "[select] index {} of axis {} of {} is outside [{}, {})",
+        index, axis, x.shape(), -size, size);
   if (index < 0) index += size;
   Shape shape;
   Strides strides;
@@ -113,8 +118,9 @@ Tensor select(const Tensor& x, int axis, std::int64_t index) {
 }
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  check_shape("broadcast_to", shape);
   check(broadcast("broadcast_to", x.shape(), shape) == shape, "[broadcast_to] {} does not fit {}",
-        to_string(x.shape()), to_string(shape));
+        x.shape(), shape);
   return record("broadcast_to", x.alias(shape, broadcast_strides(x.shape(), x.strides(), shape)),
                 {x}, [](const Tensor& dy, Wanted) { return Gradients{dy}; });
 }
@@ -123,17 +129,24 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
   check(!parts.empty(), "[concat] of no tensors");
   const Tensor& first = parts[0];
   axis = normalize_axis("concat", axis, first.rank());
+  if (recording() && parts.size() > Wanted::max_inputs) {
+    PoolVector<Tensor> groups;
+    for (std::size_t i = 0; i < parts.size(); i += Wanted::max_inputs)
+      groups.push_back(
+          concat(parts.subspan(i, std::min(Wanted::max_inputs, parts.size() - i)), axis));
+    return concat(groups, axis);
+  }
   Shape shape = first.shape();
   for (const Tensor& part : parts.subspan(1)) {
     Shape like = part.shape();
     check(part.rank() == first.rank() && part.dtype() == first.dtype() &&
               part.device() == first.device(),
-          "[concat] {} of {} and {} of {}: rank, type or device differ", to_string(first.shape()),
-          to_string(first.dtype()), to_string(part.shape()), to_string(part.dtype()));
+          "[concat] {} of {} on {} and {} of {} on {}: rank, type or device differ", first.shape(),
+          first.dtype(), first.device(), part.shape(), part.dtype(), part.device());
     shape[axis] += like[axis];
     like[axis] = first.shape()[axis];
     check(like == first.shape(), "[concat] {} and {} along axis {}: other sizes differ",
-          to_string(first.shape()), to_string(part.shape()), axis);
+          first.shape(), part.shape(), axis);
   }
   Tensor out = Tensor::empty(shape, first.dtype(), first.device());
   PoolVector<std::int64_t> ends;
@@ -160,6 +173,8 @@ Tensor stack(std::span<const Tensor> parts, int axis) {
   axis = normalize_axis("stack", axis, parts[0].rank() + 1);
   PoolVector<Tensor> expanded;
   for (const Tensor& part : parts) {
+    check(part.shape() == parts[0].shape(), "[stack] {} and {}: the shapes differ",
+          parts[0].shape(), part.shape());
     Shape shape;
     for (int i = 0; i <= part.rank(); ++i) {
       if (i == axis) shape.push_back(1);
@@ -210,11 +225,10 @@ Tensor to(const Tensor& x, Device device) {
 }
 
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
-  check(x.rank() >= 1, "[gather_rows] of a tensor of shape {}", to_string(x.shape()));
+  check(x.rank() >= 1, "[gather_rows] of a tensor of shape {}", x.shape());
   check(index.rank() == 1 && index.dtype() == DType::i64 && index.device() == x.device(),
-        "[gather_rows] the index must be int64 of rank 1 on {}, found {} of {} on {}",
-        to_string(x.device()), to_string(index.dtype()), to_string(index.shape()),
-        to_string(index.device()));
+        "[gather_rows] the index must be int64 of rank 1 on {}, found {} of {} on {}", x.device(),
+        index.dtype(), index.shape(), index.device());
   check_index("gather_rows", index, x.size(0));
   const Tensor source = contiguous(x);
   const Tensor dense = contiguous(index);
