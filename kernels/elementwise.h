@@ -36,14 +36,14 @@ enum class Saves : std::uint8_t { nothing, input, output };
   X(relu,       output,  x < T(0) ? T(0) : x,                T(y > T(0)))                   \
   X(clamp_min,  input,   x < p ? p : x,                      T(x > p))
 
-// X(name, y = value(a, b), dy/da, dy/db); all may read a, b and y.
+// X(name, y = value(a, b), dy/da, dy/db); all may read a, b and y. NaN on either side gives NaN.
 #define UNDERSTUDY_BINARY(X)                                                               \
   X(add,     a + b,          T(1),              T(1))                                       \
   X(sub,     a - b,          T(1),              T(-1))                                      \
   X(mul,     a * b,          b,                 a)                                          \
   X(div,     a / b,          T(1) / b,          -y / b)                                     \
-  X(maximum, a < b ? b : a,  T(!(a < b)),       T(a < b))                                   \
-  X(minimum, b < a ? b : a,  T(!(b < a)),       T(b < a))
+  X(maximum, ((a < b) | (b != b)) ? b : a, T(!(a < b)), T(a < b))                           \
+  X(minimum, ((b < a) | (b != b)) ? b : a, T(!(b < a)), T(b < a))
 
 // X(name, value(a, b)); no derivative: the result is 0 or 1.
 #define UNDERSTUDY_COMPARE(X)  \
