@@ -16,8 +16,7 @@ struct Exit {
 //   int main(int argc, char** argv) { return run_program("report", [&] { report(argc, argv); }); }
 int run_program(const std::string& name, const std::function<void()>& body);
 
-// ---- what a run's header says of the program
-// ---------------------------------------------------------
+// ---- what a run's header says of the program ----
 std::string version();          // "0.1.0"
 std::string commit();           // "1f2e3d4c5b6a", with "-dirty" after it, or "unknown"
 std::string compiler();         // "g++ 12.2.0, Release"
