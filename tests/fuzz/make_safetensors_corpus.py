@@ -3,7 +3,8 @@
 
 Needs nothing but Python. The files are in the repository; run this after changing the list:
     python3 tests/fuzz/make_safetensors_corpus.py
-Files that a fuzzer found are kept beside these under other names and are left alone.
+The found_* beside them came from the fuzzer, one for each outcome that these do not have; they are
+left alone.
 """
 import json
 import pathlib
