@@ -70,7 +70,7 @@ TEST_SUITE("kernels") {
                 {0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u});
   }
 
-  TEST_CASE("words become numbers in [0, 1)") {
+  TEST_CASE("words become numbers from 0 to below 1") {
     CHECK(unit_float(0) == 0.0f);
     CHECK(unit_float(0xFFFFFFFFu) == 1.0f - 1.0f / 16777216.0f);
     CHECK(unit_double(0, 0) == 0.0);
