@@ -13,7 +13,8 @@
 
 namespace understudy {
 
-// Tensors by name in the order of the file (reading) or of the caller (writing), and string metadata.
+// Tensors by name, and string metadata. Read in the order of the file's data; written in any order:
+// files are sorted as the reference sorts them, by type, the widest first, and then by name.
 struct Safetensors {
   std::vector<std::pair<std::string, Tensor>> tensors;
   std::map<std::string, std::string> metadata;
@@ -30,6 +31,7 @@ Safetensors read_safetensors(const std::filesystem::path& path);
 Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
 // Written through AtomicFile (engine/atomic_file.h): the old file stays until the new one is whole.
+// Error for a repeated or undefined tensor, and for names and metadata that are not UTF-8.
 void write_safetensors(const std::filesystem::path& path, const Safetensors& content);
 std::vector<std::byte> format_safetensors(const Safetensors& content);
 
