@@ -6,15 +6,19 @@ if(Python3_Interpreter_FOUND)
   add_test(NAME fetch_datasets
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/datasets_fetch.py)
 
-  # One ctest entry for each test of the script.
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS tools_programs.py)
-  file(STRINGS tools_programs.py lines REGEX "^    def test_")
-  foreach(line IN LISTS lines)
-    string(REGEX REPLACE "^    def (test_[a-z0-9_]+).*" "\\1" test ${line})
-    add_test(NAME programs.${test}
-             COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/tools_programs.py
-                     ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data} Programs.${test})
-  endforeach()
+  # One ctest entry for each test of a script: ctest's name, the script's class, its arguments.
+  function(add_script_tests name class)
+    set(script ${CMAKE_CURRENT_SOURCE_DIR}/tools_${name}.py)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${script})
+    file(STRINGS ${script} lines REGEX "^    def test_")
+    foreach(line IN LISTS lines)
+      string(REGEX REPLACE "^    def (test_[a-z0-9_]+).*" "\\1" test ${line})
+      add_test(NAME ${name}.${test}
+               COMMAND Python3::Interpreter ${script} ${ARGN} ${class}.${test})
+    endforeach()
+  endfunction()
+  add_script_tests(programs Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
+  add_script_tests(scripts Scripts ${PROJECT_SOURCE_DIR}/tools)
 endif()
 
 add_test(NAME consumer

@@ -114,6 +114,7 @@ TEST_SUITE("tools") {
     CHECK(has(refusal(temporary.path(), {}), "has files but no run in it"));
     CHECK(has(refusal(temporary.path() / "letter.txt", {}), "is a file"));
     CHECK(has(refusal("", {"--resume"}), "--resume needs --out"));
+    CHECK(has(refusal("", {"--json", "/nowhere/at/all.json"}), "there is no folder /nowhere/at"));
   }
 
   TEST_CASE("a run folder or a file stands for a model") {

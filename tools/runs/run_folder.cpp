@@ -53,6 +53,11 @@ std::string differences(const json& before, const json& now) {
 
 RunFolder::RunFolder(const Options& options) : options_(options), path_(options.common.out) {
   const bool resume = options.common.resume;
+  // Better now than after the work.
+  const fs::path json_folder = options.common.json.parent_path();
+  if (!json_folder.empty() && !fs::is_directory(json_folder))
+    throw UsageError(fmt::format("--json {}: there is no folder {}", options.common.json.string(),
+                                 json_folder.string()));
   if (path_.empty()) {
     if (resume) throw UsageError("--resume needs --out: the folder of the run to continue");
     return;
