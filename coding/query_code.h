@@ -23,9 +23,8 @@ class QueryCode {
   // Missing answers of a group that the code can deal with, whichever they are.
   virtual int most_losses() const { return shape_.r; }
 
-  // ---- encoding
-  // ---------------------------------------------------------------------------------- groups (G,
-  // k, H, W, C) → parities (G, r, H, W, C).
+  // ---- encoding ----
+  // groups (G, k, H, W, C) → parities (G, r, H, W, C).
   Tensor encode(const Tensor& groups);
   // What the k + r workers are asked, (G, k+r, H, W, C): the groups themselves, then their
   // parities. A code that is not systematic replaces them all.
@@ -36,12 +35,11 @@ class QueryCode {
   // The network that answers parity unit `m` in place of the base model; null for the base model.
   virtual Module* parity_model(int m);
 
-  // ---- decoding
-  // ---------------------------------------------------------------------------------- outputs (G,
-  // k+r, classes) → the data outputs (G, k, classes). Rows of missing answers are put to zero
-  // before anything else, so that whatever stands there, NaN too, goes nowhere. Only the rows of
-  // missing data units are reconstructions; what stands in the others is the code's business: see
-  // complete().
+  // ---- decoding ----
+  // outputs (G, k+r, classes) → the data outputs (G, k, classes). Rows of missing answers are put to
+  // zero before anything else, so that whatever stands there, NaN too, goes nowhere. Only the rows
+  // of missing data units are reconstructions; what stands in the others is the code's business:
+  // see complete().
   Tensor decode(const Tensor& outputs, const Erasures& erasures);
   // decode() with the answers that did arrive in the rows of the units that are not missing. For
   // systematic codes; the others' decode() is complete already.

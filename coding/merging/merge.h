@@ -48,9 +48,8 @@ void merge(const MergeProblem& problem, const std::string& recipe, Module& merge
 // The UsageError of merge(), before any work is done.
 void check_recipe(const std::string& recipe);
 
-// ---- the methods
-// -------------------------------------------------------------------------------------- θ = Σ β_i
-// θ_i, buffers too.
+// ---- the methods ----
+// θ = Σ β_i θ_i, buffers too.
 void average_models(const MergeProblem& problem, Module& merged);
 // COIN: θ[j] = Σ β_i F_i[j] θ_i[j] / Σ β_i F_i[j]; the average where Σ β_i F_i[j] is not above 1e-6
 // of its mean over the tensor, because nothing is known there.

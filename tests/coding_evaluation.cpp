@@ -1,0 +1,116 @@
+// The metrics of a code, on a case that is small enough to count by hand.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "coding/baselines.h"
+#include "coding/evaluation.h"
+#include "coding/simulate.h"
+#include "engine/ops.h"
+#include "kernels/check.h"
+
+using namespace understudy;
+
+namespace {
+
+// Answers with the pixels themselves: a (1, 1, 3) image is its three logits.
+struct PixelModel : Module {
+  Tensor forward(const Tensor& x) override { return reshape(x, {x.size(0), x.size(3)}); }
+  void members(Members&) override {}
+};
+
+// 7 images whose brightest channel is class 0, 1, 2, 2, 1, 0, 0.
+Dataset hand_made() {
+  Dataset data;
+  data.name = "hand-made";
+  data.classes = 3;
+  data.images =
+      Tensor::from(std::vector<std::uint8_t>{255, 0,   0, 0,   255, 0, 0,   0, 255, 0, 0, 255,  //
+                                             0,   255, 0, 255, 0,   0, 255, 0, 0},
+                   {7, 1, 1, 3});
+  data.labels = Tensor::from(std::vector<std::int64_t>{0, 1, 2, 0, 1, 0, 0}, {7});
+  data.normalization = {{0, 0, 0}, {1, 1, 1}};
+  return data;
+}
+
+// Decodes a missing answer as a copy of the next unit's (of k), whatever that is.
+class Neighbour : public QueryCode {
+ public:
+  Neighbour() : QueryCode({2, 1}) {}
+  std::string name() const override { return "neighbour"; }
+  std::int64_t encode_multiply_adds(const Shape&) const override { return 0; }
+  std::int64_t decode_multiply_adds(std::int64_t) const override { return 0; }
+
+ protected:
+  Tensor encode_groups(const Tensor& groups) override { return slice(groups, 1, 0, 1); }
+  Tensor decode_outputs(const Tensor& outputs, const Erasures&) override {
+    return concat({slice(outputs, 1, 1, 2), slice(outputs, 1, 0, 1)}, 1);
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("coding") {
+  TEST_CASE("evaluation counts a hand-made case") {
+    const Dataset data = hand_made();
+    PixelModel base;
+    const Tensor outputs = all_outputs(base, data, 2);
+    REQUIRE(outputs.shape() == Shape{7, 3});
+    CHECK(accuracy(outputs, data.labels) == doctest::Approx(6.0 / 7));
+
+    Neighbour code;
+    const auto patterns = standard_patterns(code);
+    REQUIRE(patterns == one_data_loss({2, 1}));
+    const CodeScore score = evaluate_code(code, base, data, outputs, patterns, {}, 2);
+    // Groups (0,1) (2,2) (1,0); the seventh image fills no group. The base model says 0 1 2 2 1 0,
+    // the labels are 0 1 2 0 1 0. Only the second group's answers equal their neighbours'.
+    CHECK(score.groups == 3);
+    CHECK(score.images == 6);
+    CHECK(score.erasures() == 6);
+    CHECK(score.available_accuracy == doctest::Approx(5.0 / 6));
+    CHECK(score.recovery_accuracy() == doctest::Approx(2.0 / 6));
+    CHECK(score.overall_accuracy() == doctest::Approx(1.0 / 6));  // image 2 alone
+    REQUIRE(score.patterns.size() == 2);
+    CHECK(score.patterns[0].recovered == 1);
+    CHECK(score.patterns[0].correct == 1);
+    CHECK(score.patterns[1].recovered == 1);
+    CHECK(score.patterns[1].correct == 0);
+    CHECK(score.squared_error == doctest::Approx(4 * 2.0 / 6));
+    CHECK(score.accuracy_at(0.1) == doctest::Approx(0.9 * 5 / 6 + 0.1 / 6));
+    CHECK(score.accuracy_at(0) == doctest::Approx(5.0 / 6));
+    CHECK(score.recovery_accuracy(1) == doctest::Approx(2.0 / 6));
+    CHECK(std::isnan(score.recovery_accuracy(2)));
+    CHECK_THROWS_AS(score.accuracy_at(1.5), Error);
+
+    // An order of images makes other groups: (2,3) and (0,5).
+    const CodeScore chosen = evaluate_code(code, base, data, outputs, patterns, {2, 3, 0, 5});
+    CHECK(chosen.recovery_accuracy() == 1);
+    CHECK_THROWS_AS(evaluate_code(code, base, data, slice(outputs, 0, 0, 3), patterns), Error);
+  }
+
+  TEST_CASE("replication loses nothing, and no code is right where the guess is") {
+    const Dataset data = hand_made();
+    PixelModel base;
+    const Tensor outputs = all_outputs(base, data);
+    Replication twice(3);
+    const auto patterns = standard_patterns(twice);
+    CHECK(patterns.size() == 3);
+    const CodeScore exact = evaluate_code(twice, base, data, outputs, patterns);
+    CHECK(exact.recovery_accuracy() == 1);
+    CHECK(exact.overall_accuracy() == exact.available_accuracy);
+    CHECK(exact.squared_error == 0);
+
+    NoCode nothing(1, majority_class(data.labels, 3));
+    const CodeScore guess = evaluate_code(nothing, base, data, outputs, standard_patterns(nothing));
+    CHECK(guess.erasures() == 7);
+    CHECK(guess.overall_accuracy() == doctest::Approx(4.0 / 7));
+    CHECK(guess.recovery_accuracy() == doctest::Approx(3.0 / 7));
+  }
+
+  TEST_CASE("a row of NaN is right about nothing") {
+    const Tensor outputs = Tensor::from(std::vector<float>{std::nanf(""), 0, 1, 0, 1, 0}, {2, 3});
+    const Tensor labels = Tensor::from(std::vector<std::int64_t>{0, 1}, {2});
+    CHECK(accuracy(outputs, labels) == 0.5);
+  }
+}

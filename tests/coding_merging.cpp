@@ -1,0 +1,359 @@
+// Codes over models: Fisher information against one gradient at a time, the merges by formula, and
+// decoding where it is exact.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coding/evaluation.h"
+#include "coding/merging/decode.h"
+#include "coding/merging/evaluation.h"
+#include "coding/merging/fisher.h"
+#include "coding/merging/merge.h"
+#include "engine/autograd.h"
+#include "engine/nn/sequential.h"
+#include "engine/ops.h"
+#include "kernels/check.h"
+#include "models/logistic.h"
+#include "models/mlp.h"
+
+using namespace understudy;
+
+namespace {
+
+Tensor random(const Shape& shape, std::uint64_t seed, DType dtype = DType::f32) {
+  Generator generator(seed, Stream::test);
+  Tensor x = Tensor::empty(shape, dtype);
+  fill_uniform(x, generator, -1, 1);
+  return x;
+}
+
+Mlp random_mlp(std::vector<std::int64_t> widths, std::uint64_t seed) {
+  Generator generator(seed);
+  return Mlp(std::move(widths), generator);
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  const auto x = cast(a.detach(), DType::f64).to_vector<double>();
+  const auto y = cast(b.detach(), DType::f64).to_vector<double>();
+  double worst = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
+  return worst;
+}
+
+// The Fisher information by its definition: one sample and one class at a time, through autograd.
+std::vector<Tensor> naive_fisher(Module& model, const Tensor& inputs, FisherKind kind,
+                                 std::int64_t classes) {
+  std::vector<Tensor> total;
+  for (const Tensor& p : model.parameters()) total.push_back(Tensor::zeros(p.shape(), p.dtype()));
+  for (std::int64_t i = 0; i < inputs.size(0); ++i)
+    for (std::int64_t c = 0; c < classes; ++c) {
+      for (Tensor& parameter : model.parameters()) parameter.clear_grad();
+      const Tensor logits = model(slice(inputs, 0, i, i + 1));
+      double weight = 1;
+      if (kind == FisherKind::gaussian) {
+        slice(logits, 1, c, c + 1).backward(Tensor::ones({1, 1}, logits.dtype()));
+      } else {
+        const Tensor log_p = slice(log_softmax(logits), 1, c, c + 1);
+        weight = std::exp(log_p.item());
+        log_p.backward(Tensor::ones({1, 1}, logits.dtype()));
+      }
+      std::size_t t = 0;
+      for (const Tensor& parameter : model.parameters()) {
+        const Tensor squares = scale(square(parameter.grad()), weight);
+        total[t] = total[t] + squares;
+        ++t;
+      }
+    }
+  for (Tensor& parameter : model.parameters()) parameter.clear_grad();
+  for (Tensor& t : total) t = scale(t, 1.0 / static_cast<double>(inputs.size(0)));
+  return total;
+}
+
+std::vector<NamedTensor> constant_fisher(Module& model, double value) {
+  std::vector<NamedTensor> fisher = model.named_parameters();
+  for (NamedTensor& named : fisher)
+    named.tensor = Tensor::full(named.tensor.shape(), value, named.tensor.dtype());
+  return fisher;
+}
+
+}  // namespace
+
+TEST_SUITE("coding") {
+  TEST_CASE("the diagonal Fisher is that of single-sample gradients, in double") {
+    Mlp model = random_mlp({6, 5, 7, 4}, 1);
+    model.to(DType::f64);
+    const Tensor inputs = random({11, 6}, 2, DType::f64);
+    for (const FisherKind kind : {FisherKind::gaussian, FisherKind::classification}) {
+      CAPTURE(to_string(kind));
+      const auto fisher = diagonal_fisher(model, inputs, kind, 4);  // batches of 4, 4 and 3
+      const auto want = naive_fisher(model, inputs, kind, 4);
+      const auto names = model.named_parameters();
+      REQUIRE(fisher.size() == want.size());
+      for (std::size_t t = 0; t < want.size(); ++t) {
+        CHECK(fisher[t].name == names[t].name);
+        CHECK(largest_difference(fisher[t].tensor, want[t]) <= 1e-12);
+        CHECK(sum(fisher[t].tensor).item() > 0);
+      }
+    }
+    for (const Tensor& parameter : model.parameters()) {
+      CHECK(parameter.requires_grad());  // as before
+      CHECK(!parameter.grad().defined());
+    }
+    CHECK(model.training());
+    CHECK(fisher_kind("gaussian") == FisherKind::gaussian);
+    CHECK_THROWS_AS(fisher_kind("empirical"), UsageError);
+  }
+
+  TEST_CASE("the Fisher of a linear model has a closed form") {
+    Generator generator(3);
+    Logistic model(5, 3, generator);
+    const Tensor inputs = random({20, 5}, 4);
+    const auto fisher = diagonal_fisher(model, inputs);
+    const Tensor squares = mean(square(inputs), {0});  // each class's row: mean of x²
+    for (int c = 0; c < 3; ++c)
+      CHECK(largest_difference(select(fisher[0].tensor, 0, c), squares) <= 1e-6);
+    CHECK(largest_difference(fisher[1].tensor, Tensor::ones({3})) <= 1e-6);
+  }
+
+  TEST_CASE("the Fisher of layers that are not known is refused by name") {
+    struct Scaled : Module {
+      explicit Scaled(Generator& generator) : fc(4, 3, generator) { gain.set_requires_grad(true); }
+      Tensor gain = Tensor::ones({3});
+      Linear fc;
+      Tensor forward(const Tensor& x) override { return fc(x) * gain; }
+      void members(Members& m) override {
+        m.parameter("gain", gain);
+        m.child("fc", fc);
+      }
+    };
+    Generator generator(1);
+    Scaled model(generator);
+    CHECK_THROWS_WITH_AS(diagonal_fisher(model, random({3, 4}, 1)), doctest::Contains("gain"),
+                         Error);
+    CHECK(model.fc.weight.requires_grad());
+
+    struct Twice : Module {
+      explicit Twice(Generator& generator) : fc(4, 4, generator) {}
+      Linear fc;
+      Tensor forward(const Tensor& x) override { return fc(fc(x)); }
+      void members(Members& m) override { m.child("fc", fc); }
+    };
+    Twice twice(generator);
+    CHECK_THROWS_WITH_AS(diagonal_fisher(twice, random({3, 4}, 1)), doctest::Contains("twice"),
+                         Error);
+  }
+
+  TEST_CASE("plain average and COIN by formula") {
+    Mlp a = random_mlp({4, 3, 2}, 1), b = random_mlp({4, 3, 2}, 2),
+        merged = random_mlp({4, 3, 2}, 3);
+    MergeProblem problem{.models = {&a, &b}, .weights = {0.25, 0.75}};
+    merge(problem, "average", merged);
+    const auto pa = a.parameters(), pb = b.parameters(), pm = merged.parameters();
+    for (std::size_t t = 0; t < pm.size(); ++t)
+      CHECK(largest_difference(pm[t].detach(),
+                               scale(pa[t].detach(), 0.25) + scale(pb[t].detach(), 0.75)) <= 1e-6);
+
+    // Given Fishers: θ = Σ β F θ / Σ β F.
+    problem.fishers = {constant_fisher(a, 3), constant_fisher(b, 0.5)};
+    Tensor fa = problem.fishers[0][0].tensor, fb = problem.fishers[1][0].tensor;
+    fa.mutable_data<float>()[2] = 0;  // only b knows this one
+    fa.mutable_data<float>()[5] = 0;  // nobody knows these two: the average
+    fb.mutable_data<float>()[5] = 0;
+    fa.mutable_data<float>()[7] = 1e-9f;
+    fb.mutable_data<float>()[7] = 1e-9f;
+    merge(problem, "coin", merged);
+    const auto wa = pa[0].to_vector<float>(), wb = pb[0].to_vector<float>();
+    const auto wm = merged.parameters()[0].to_vector<float>();
+    for (std::size_t j = 0; j < wm.size(); ++j) {
+      CAPTURE(j);
+      double want = (0.25 * 3 * wa[j] + 0.75 * 0.5 * wb[j]) / (0.25 * 3 + 0.75 * 0.5);
+      if (j == 2) want = wb[j];
+      if (j == 5 || j == 7) want = 0.25 * wa[j] + 0.75 * wb[j];
+      CHECK(std::abs(wm[j] - want) <= 1e-6);
+    }
+    problem.damping = 1e6;  // drowns the Fishers: the average again
+    merge(problem, "coin", merged);
+    CHECK(largest_difference(merged.parameters()[0],
+                             scale(pa[0].detach(), 0.25) + scale(pb[0].detach(), 0.75)) <= 1e-5);
+    problem.damping = 0;
+    problem.fishers[1][0].tensor = Tensor::zeros({1});
+    CHECK_THROWS_AS(merge(problem, "coin", merged), Error);
+    for (auto& fisher : problem.fishers) fisher = constant_fisher(a, 0);  // nothing known anywhere
+    merge(problem, "coin", merged);
+    CHECK(largest_difference(merged.parameters()[0],
+                             scale(pa[0].detach(), 0.25) + scale(pb[0].detach(), 0.75)) <= 1e-6);
+  }
+
+  TEST_CASE("COIN on points uses each task's own, or all") {
+    Mlp a = random_mlp({4, 3, 2}, 1), b = random_mlp({4, 3, 2}, 2),
+        merged = random_mlp({4, 3, 2}, 3);
+    MergeProblem problem{.models = {&a, &b}, .weights = {0.5, 0.5}};
+    problem.points = {random({30, 4}, 5), scale(random({30, 4}, 6), 3)};
+    merge(problem, "coin", merged);
+    const auto own = merged.parameters()[0].to_vector<float>();
+    MergeProblem given = problem;
+    given.fishers = {diagonal_fisher(a, problem.points[0]), diagonal_fisher(b, problem.points[1])};
+    merge(given, "coin", merged);
+    CHECK(merged.parameters()[0].to_vector<float>() == own);
+    problem.pooled = true;
+    merge(problem, "coin", merged);
+    CHECK(merged.parameters()[0].to_vector<float>() != own);
+    const Tensor all = concat(problem.points, 0);
+    given.fishers = {diagonal_fisher(a, all), diagonal_fisher(b, all)};
+    const auto pooled = merged.parameters()[0].to_vector<float>();
+    merge(given, "coin", merged);
+    CHECK(merged.parameters()[0].to_vector<float>() == pooled);
+  }
+
+  TEST_CASE("a merge of models that differ names the tensors") {
+    Mlp a = random_mlp({4, 3, 2}, 1), wide = random_mlp({4, 5, 2}, 1),
+        deep = random_mlp({4, 3, 3, 2}, 1);
+    CHECK_THROWS_WITH_AS(check_same_architecture({&a, &wide}, {"one", "two"}),
+                         doctest::Contains("\"0.weight\" is (3,4) in one and (5,4) in two"), Error);
+    CHECK_THROWS_WITH_AS(check_same_architecture({&a, &deep}, {"one", "two"}),
+                         doctest::Contains("\"4.weight\" is only in two"), Error);
+    CHECK_THROWS_AS(check_same_architecture({&a}), Error);
+    Mlp b = random_mlp({4, 3, 2}, 2), merged = random_mlp({4, 3, 2}, 3);
+    CHECK_THROWS_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.4}}, "average", merged), Error);
+    CHECK_THROWS_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.5}}, "coin", merged), Error);
+    CHECK_THROWS_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.5}}, "coin+magic", merged),
+                    UsageError);
+    CHECK_THROWS_AS(check_recipe(""), UsageError);
+    check_recipe("coin+refit");
+    CHECK(normalized_weights({}, 4) == std::vector<double>{0.25, 0.25, 0.25, 0.25});
+    CHECK(normalized_weights({1, 3}, 2) == std::vector<double>{0.25, 0.75});
+    CHECK_THROWS_AS(normalized_weights({1, 0}, 2), UsageError);
+    CHECK_THROWS_AS(normalized_weights({1, 1}, 3), UsageError);
+  }
+
+  TEST_CASE("a refit is exact when the bodies agree") {
+    Mlp a = random_mlp({6, 8, 3}, 1), b = random_mlp({6, 8, 3}, 2),
+        merged = random_mlp({6, 8, 3}, 3);
+    b.layers[0].weight.detach().copy_(a.layers[0].weight);
+    b.layers[0].bias.detach().copy_(a.layers[0].bias);
+    MergeProblem problem{.models = {&a, &b}, .weights = {0.3, 0.7}, .ridge = 1e-9};
+    problem.points = {random({60, 6}, 4), random({40, 6}, 5)};
+    average_models(problem, merged);
+    Tensor head =
+        merged.layers[1].weight.detach();  // spoil the head; the refit has to find it again
+    head.fill_(5);
+    refit_last_layer(problem, merged);
+    NoGradGuard no_grad;
+    const Tensor fresh = random({50, 6}, 6);
+    const Tensor want = scale(a(fresh), 0.3) + scale(b(fresh), 0.7);
+    CHECK(largest_difference(merged(fresh), want) <= 1e-3);
+
+    // With an immense ridge the head stays where it was.
+    problem.ridge = 1e9;
+    const auto before = merged.layers[1].weight.to_vector<float>();
+    refit_last_layer(problem, merged);
+    const auto after = merged.layers[1].weight.to_vector<float>();
+    for (std::size_t i = 0; i < before.size(); ++i) CHECK(std::abs(before[i] - after[i]) <= 1e-6);
+
+    Generator generator(1);
+    Sequential relu_end(Linear(6, 3, generator, {.activation = Activation::relu}));
+    Sequential other(Linear(6, 3, generator, {.activation = Activation::relu}));
+    Sequential third(Linear(6, 3, generator, {.activation = Activation::relu}));
+    problem.models = {&relu_end, &other};
+    CHECK_THROWS_AS(refit_last_layer(problem, third), Error);
+  }
+
+  TEST_CASE("decoding is exact for linear models, for every late one") {
+    Generator generator(7);
+    std::vector<std::unique_ptr<Logistic>> models;
+    MergeProblem problem;
+    for (int i = 0; i < 3; ++i) {
+      models.push_back(std::make_unique<Logistic>(5, 4, generator));
+      problem.models.push_back(models.back().get());
+    }
+    problem.weights = {0.2, 0.3, 0.5};
+    Logistic coded(5, 4, generator);
+    merge(problem, "average", coded);
+    NoGradGuard no_grad;
+    const Tensor x = random({9, 5}, 8);
+    std::vector<Tensor> outputs;
+    for (const auto& model : models) outputs.push_back((*model)(x));
+    for (int late = 0; late < 3; ++late) {
+      std::vector<Tensor> known = outputs;
+      known[static_cast<std::size_t>(late)] = {};
+      const Tensor decoded = decode_model(coded(x), known, problem.weights, late);
+      CHECK(largest_difference(decoded, outputs[static_cast<std::size_t>(late)]) <= 1e-5);
+    }
+  }
+
+  TEST_CASE("decoding with several coded models") {
+    std::vector<Tensor> outputs;
+    for (std::uint64_t i = 0; i < 4; ++i) outputs.push_back(random({6, 3}, 20 + i, DType::f64));
+    const std::vector<std::vector<double>> weights = {
+        {0.25, 0.25, 0.25, 0.25}, {0.1, 0.2, 0.3, 0.4}, {0.4, 0.1, 0.4, 0.1}};
+    std::vector<Tensor> coded;
+    for (const auto& row : weights) {
+      Tensor total = scale(outputs[0], row[0]);
+      for (std::size_t i = 1; i < 4; ++i) total = total + scale(outputs[i], row[i]);
+      coded.push_back(total);
+    }
+    for (const std::vector<int>& late : {std::vector<int>{2}, {3, 0}, {0, 1, 2}, {}}) {
+      std::vector<Tensor> known = outputs;
+      for (int j : late) known[static_cast<std::size_t>(j)] = {};
+      const ModelDecoding decoding = decode_models(coded, known, weights, late);
+      REQUIRE(decoding.decoded.size() == late.size());
+      for (std::size_t j = 0; j < late.size(); ++j)
+        CHECK(largest_difference(decoding.decoded[j], outputs[static_cast<std::size_t>(late[j])]) <=
+              1e-10);
+    }
+    const ModelDecoding single = decode_models({coded[0]}, outputs, {weights[0]}, {1});
+    CHECK(single.amplification == doctest::Approx(4));  // 1/β
+    CHECK_THROWS_WITH_AS(decode_models({coded[0]}, outputs, {weights[0]}, {0, 1}),
+                         doctest::Contains("2 models are late"), Error);
+    CHECK_THROWS_AS(decode_models({coded[0], coded[0]}, outputs, {weights[0], weights[0]}, {0, 1}),
+                    Error);  // the same row twice tells nothing apart
+    CHECK_THROWS_AS(decode_models({coded[0]}, outputs, {weights[0]}, {4}), Error);
+    CHECK_THROWS_AS(decode_models(coded, outputs, weights, {1, 1}), Error);
+  }
+
+  TEST_CASE("normalised decoding accuracy of an exact code is 100") {
+    Generator generator(9);
+    Logistic a(4, 2, generator), b(4, 2, generator), coded(4, 2, generator);
+    std::vector<Dataset> tests(2);
+    for (std::uint64_t t = 0; t < 2; ++t) {
+      tests[t].name = t == 0 ? "first" : "second";
+      tests[t].images = cast(scale(random({40, 2, 2, 1}, 30 + t) + 1.0, 127), DType::u8);
+      tests[t].classes = 2;
+      tests[t].normalization = {{0}, {1}};
+    }
+    NoGradGuard no_grad;
+    for (std::size_t t = 0; t < 2; ++t) {
+      Module& own = t == 0 ? static_cast<Module&>(a) : b;
+      Tensor labels = argmax(own(scale(cast(tests[t].images, DType::f32), 1.0 / 255)));
+      labels.mutable_data<std::int64_t>()[0] ^= 1;  // one mistake in 40
+      tests[t].labels = labels;
+    }
+    const MergeProblem problem{.models = {&a, &b}, .weights = {0.5, 0.5}};
+    merge(problem, "average", coded);
+    const DecodingBench bench(problem.models, {&tests[0], &tests[1]}, problem.weights);
+    const DecodingScore exact = bench.score(coded);
+    REQUIRE(exact.tasks.size() == 2);
+    CHECK(exact.tasks[0].task == "first");
+    CHECK(exact.tasks[0].base_accuracy == doctest::Approx(39.0 / 40));
+    CHECK(exact.normalized_decoding_accuracy == doctest::Approx(100));
+    CHECK(exact.relative_output_error <= 1e-5);
+
+    for (Tensor& parameter : coded.parameters()) {
+      parameter.set_requires_grad(false);
+      parameter.fill_(0);
+    }
+    const DecodingScore poor = bench.score(coded);
+    double want = 0;  // f̂_j is minus what the other model says
+    for (std::size_t t = 0; t < 2; ++t) {
+      Module& other = t == 0 ? static_cast<Module&>(b) : a;
+      const Tensor said = neg(other(scale(cast(tests[t].images, DType::f32), 1.0 / 255)));
+      want += 50 * accuracy(said, tests[t].labels) / (39.0 / 40);
+    }
+    CHECK(poor.normalized_decoding_accuracy == doctest::Approx(want));
+    CHECK(poor.relative_output_error == doctest::Approx(1));
+  }
+}
