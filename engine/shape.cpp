@@ -24,16 +24,28 @@ void check_shape(const char* op, const Shape& shape) {
   }
 }
 
+namespace {
+// The size at `axis` of a shape that is seen at `rank`: 1 where it has no such axis.
+std::int64_t size_at(const Shape& shape, int axis, int rank) {
+  const int own = axis - (rank - shape.rank());
+  return own < 0 ? 1 : shape[own];
+}
+bool meet(std::int64_t a, std::int64_t b) { return a == b || a == 1 || b == 1; }
+}  // namespace
+
+bool broadcasts(const Shape& a, const Shape& b) {
+  const int rank = std::max(a.rank(), b.rank());
+  for (int i = 0; i < rank; ++i)
+    if (!meet(size_at(a, i, rank), size_at(b, i, rank))) return false;
+  return true;
+}
+
 Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   Shape out = Shape::filled(rank, 1);
   for (int i = 0; i < rank; ++i) {
-    const int ia = i - (rank - a.rank());
-    const int ib = i - (rank - b.rank());
-    const std::int64_t na = ia < 0 ? 1 : a[ia];
-    const std::int64_t nb = ib < 0 ? 1 : b[ib];
-    check(na == nb || na == 1 || nb == 1, "[{}] {} and {}: sizes {} and {} differ at axis {}", op,
-          a, b, na, nb, i);
+    const std::int64_t na = size_at(a, i, rank), nb = size_at(b, i, rank);
+    check(meet(na, nb), "[{}] {} and {}: sizes {} and {} differ at axis {}", op, a, b, na, nb, i);
     out[i] = na == 1 ? nb : na;
   }
   return out;

@@ -17,6 +17,9 @@ int normalize_axis(const char* op, int axis, int rank);
 // Error naming `op` unless every size is at least 0 and a tensor of this shape can be addressed.
 void check_shape(const char* op, const Shape& shape);
 
+// True when `a` and `b` have a NumPy broadcast.
+bool broadcasts(const Shape& a, const Shape& b);
+
 // The shape of a NumPy broadcast: aligned at the last axis, sizes equal or 1. Error otherwise:
 // "[add] (64,784) and (200): sizes 784 and 200 differ at axis 1".
 Shape broadcast(const char* op, const Shape& a, const Shape& b);

@@ -16,6 +16,9 @@ Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const 
   check(static_cast<std::int64_t>(mean.size()) == C && std.size() == mean.size(),
         "[gather_images] {} channels need as many means and deviations, found {} and {}", C,
         mean.size(), std.size());
+  for (std::size_t c = 0; c < std.size(); ++c)
+    check(std[c] > 0, "[gather_images] the deviation of channel {} is {}; it must be above 0", c,
+          std[c]);
   check(index.rank() == 1 && index.dtype() == DType::i64 && index.device() == images.device(),
         "[gather_images] the index must be int64 of rank 1 on {}", images.device());
   check_index("gather_images", index, images.size(0));

@@ -60,8 +60,9 @@ Tensor log_softmax(const Tensor& x) {
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& label, Average average) {
   const Tensor rows = rows_of("cross_entropy", logits);
-  check(logits.rank() == 2 && label.rank() == 1 && label.dtype() == DType::i64 &&
-            label.size(0) == logits.size(0) && label.device() == logits.device(),
+  check(logits.rank() == 2, "[cross_entropy] needs logits (N, C), found {}", logits.shape());
+  check(label.rank() == 1 && label.dtype() == DType::i64 && label.size(0) == logits.size(0) &&
+            label.device() == logits.device(),
         "[cross_entropy] logits {} need int64 labels {} on the same device, found {} of {}",
         logits.shape(), Shape{logits.size(0)}, label.dtype(), label.shape());
   check_index("cross_entropy", label, logits.size(1));

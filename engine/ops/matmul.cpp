@@ -47,9 +47,13 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const std::int64_t M = a.size(-2), K = a.size(-1), N = b.size(-1);
   check(K == b.size(-2), "[matmul] {} x {}: inner sizes {} and {} differ", a.shape(), b.shape(), K,
         b.size(-2));
-  const Shape batch = broadcast("matmul", leading(a.shape()), leading(b.shape()));
-  const Strides a_batch = broadcast_strides(leading(a.shape()), leading(a.strides()), batch);
-  const Strides b_batch = broadcast_strides(leading(b.shape()), leading(b.strides()), batch);
+  const Shape a_leading = leading(a.shape()), b_leading = leading(b.shape());
+  check(broadcasts(a_leading, b_leading),
+        "[matmul] {} x {}: batch sizes {} and {} do not broadcast", a.shape(), b.shape(), a_leading,
+        b_leading);
+  const Shape batch = broadcast("matmul", a_leading, b_leading);
+  const Strides a_batch = broadcast_strides(a_leading, leading(a.strides()), batch);
+  const Strides b_batch = broadcast_strides(b_leading, leading(b.strides()), batch);
   Shape shape = batch;
   shape.push_back(M);
   shape.push_back(N);
