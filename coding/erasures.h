@@ -43,7 +43,7 @@ class ErasurePattern {
 };
 std::string to_string(const ErasurePattern& pattern, const CodeShape& shape);  // "{x1, p0}"
 
-// "exactly one data output missing": k patterns, the i-th misses data unit i (METHODS.md 1.1).
+// "exactly one data output missing": k patterns, the i-th misses data unit i (arXiv 1806.01259).
 std::vector<ErasurePattern> one_data_loss(const CodeShape& shape);
 // Every pattern with 1..most_losses missing units, fewest losses first; `data_only` leaves out
 // those that miss parities alone, where there is nothing to reconstruct. With most_losses = 1 and

@@ -1,4 +1,4 @@
-// What a code is worth (METHODS.md 1.1): how good an answer is that had to be reconstructed.
+// What a code is worth (arXiv 1806.01259): how good an answer is that had to be reconstructed.
 #pragma once
 
 #include <cstdint>

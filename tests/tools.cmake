@@ -18,6 +18,7 @@ if(Python3_Interpreter_FOUND)
     endforeach()
   endfunction()
   add_script_tests(programs Programs ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
+  add_script_tests(codes Codes ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
   add_script_tests(scripts Scripts ${PROJECT_SOURCE_DIR}/tools)
 endif()
 

@@ -1,4 +1,4 @@
-// MLPEncoder of "Learning a Code" (arXiv 1806.01259, METHODS.md 1.1).
+// MLPEncoder of "Learning a Code" (arXiv 1806.01259).
 #pragma once
 
 #include "coding/erasures.h"

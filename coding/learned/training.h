@@ -1,4 +1,4 @@
-// Training a learned code (METHODS.md 1.1): every scenario of a group in one batch, encoder and
+// Training a learned code (arXiv 1806.01259): every scenario of a group in one batch, encoder and
 // decoder each with its Adam, the base model frozen between them.
 #pragma once
 

@@ -1,5 +1,5 @@
 // Codes over models: n networks of one architecture become one that answers nearly Σ β_i f_i(x), so
-// that it can stand in for any one of them that is late (METHODS.md 2).
+// that it can stand in for any one of them that is late (arXiv 2409.01420).
 #pragma once
 
 #include <string>

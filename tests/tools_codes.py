@@ -1,0 +1,191 @@
+"""Runs train_code and merge_models as a user would: files, messages, exit codes, resumption.
+
+tools_codes.py BIN_DIR DATA_DIR [unittest arguments]; ctest runs each test by itself. The data are the
+bundled samples.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+BIN = Path()
+DATA = Path()
+PATIENCE = 300  # seconds; only a hang takes so long, also under a sanitizer
+
+BASE = ["--dataset", "fashion-mnist", "--epochs", "1", "--hidden", "16", "--batch-size", "100"]
+CODE = ["--dataset", "fashion-mnist", "--k", "2", "--epochs", "2", "--validation", "3000",
+        "--batch-size", "300", "--threads", "2", "--seed", "5"]
+
+
+def environment():
+    return {k: v for k, v in os.environ.items()
+            if not k.startswith("UNDERSTUDY_") or k == "UNDERSTUDY_ISA"}
+
+
+def run(program, *flags):
+    return subprocess.run([BIN / program, *map(str, flags), "--data-dir", DATA],
+                          capture_output=True, text=True, timeout=PATIENCE, env=environment())
+
+
+def start(program, *flags):
+    return subprocess.Popen([BIN / program, *map(str, flags), "--data-dir", DATA], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+
+
+def wait_for(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def without_times(value):
+    """The same without what differs from run to run."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items()
+                if k != "seconds" and "_us" not in k}
+    return [without_times(v) for v in value] if isinstance(value, list) else value
+
+
+def lines_of(out):
+    return [without_times(json.loads(line))
+            for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def shapes(path):
+    data = path.read_bytes()
+    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    return {name: (entry["dtype"], entry["shape"]) for name, entry in header.items()
+            if name != "__metadata__"}, header.get("__metadata__", {})
+
+
+class Codes(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="understudy-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.base = self.trained("base")
+
+    def trained(self, name, *flags):
+        out = self.folder / name
+        done = run("train_classifier", *BASE, "--out", out, *flags)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return out
+
+    def assert_error(self, result, code, *parts):
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        for part in parts:
+            self.assertIn(part, result.stderr)
+        self.assertEqual(result.stdout, "")
+
+    def test_code_files_results_and_resumption(self):
+        whole, parts = self.folder / "whole", self.folder / "parts"
+        first = run("train_code", *CODE, "--base", self.base, "--out", whole)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.assertRegex(first.stdout.splitlines()[-1], r"^test recovery-accuracy \d+\.\d\d %$")
+        for name in ("config.toml", "header.json", "metrics.jsonl", "last.safetensors",
+                     "best.safetensors", "model.safetensors", "result.json"):
+            self.assertTrue((whole / name).is_file(), name)
+        result = json.loads((whole / "result.json").read_text())
+        for key in ("test_accuracy", "test_recovery_accuracy", "test_overall_accuracy", "encode_us",
+                    "decode_us", "seconds", "extra_machines_percent",
+                    "test_accuracy_10_percent_unavailable", "no_code_accuracy"):
+            self.assertIsInstance(result[key], float, key)
+        self.assertEqual(result["extra_machines_percent"], 50)
+        self.assertEqual(result["encode_multiply_adds"], 1568 * 1568 + 1568 * 784)
+        late = 0.9 * result["test_accuracy"] + 0.1 * result["test_overall_accuracy"]
+        self.assertAlmostEqual(result["test_accuracy_10_percent_unavailable"], late)
+        samples, _ = shapes(whole / "samples.safetensors")
+        self.assertEqual(samples, {"inputs": ("U8", [6, 2, 28, 28, 1]), "labels": ("I64", [6, 2]),
+                                   "parities": ("F32", [6, 1, 28, 28, 1])})
+        tensors, metadata = shapes(whole / "model.safetensors")
+        self.assertEqual(tensors["encoder.fc1.weight"], ("F32", [1568, 1568]))
+        self.assertEqual(metadata["understudy.k"], "2")
+
+        process = start("train_code", *CODE, "--base", self.base, "--out", parts)
+        wait_for((parts / "header.json").exists)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn("continue with --resume", errors)
+        self.assert_error(run("train_code", *CODE, "--base", self.base, "--out", parts), 2,
+                          "--resume")
+        last = run("train_code", *CODE, "--base", self.base, "--out", parts, "--resume")
+        self.assertEqual(last.returncode, 0, last.stderr)
+        for name in ("model.safetensors", "samples.safetensors"):
+            self.assertEqual((whole / name).read_bytes(), (parts / name).read_bytes(), name)
+        self.assertEqual(lines_of(whole), lines_of(parts))
+        self.assertEqual(without_times(result),
+                         without_times(json.loads((parts / "result.json").read_text())))
+
+        again = run("train_code", *CODE, "--base", self.base, "--out", whole)
+        self.assertIn("nothing to do", again.stderr)
+        self.assertEqual(again.stdout, first.stdout)
+
+    def test_code_refuses_what_cannot_be(self):
+        self.assert_error(run("train_code", *CODE), 2, "--base is needed")
+        self.assert_error(run("train_code", *CODE, "--base", self.base, "--batch-size", 301), 2,
+                          "301", "--k 2")
+        self.assert_error(run("train_code", *CODE, "--base", self.base, "--loss", "l1"), 2, "mse")
+        self.assert_error(run("train_code", *CODE, "--base", self.base, "--validation", 3001), 2,
+                          "3001")
+        self.assert_error(run("train_code", *CODE, "--base", self.base, "--dataset", "cifar-10",
+                              "--validation", 500), 1, "784 expected")
+        self.assert_error(run("train_code", *CODE, "--base", self.folder / "nothing"), 1, "nothing")
+
+    def test_merge_files_results_and_resumption(self):
+        other = self.trained("other", "--dataset", "cifar-10-grey28", "--init", self.base)
+        flags = ["--models", f"{self.base},{other}", "--datasets", "fashion-mnist,cifar-10-grey28",
+                 "--points", 100]
+        whole, parts = self.folder / "whole", self.folder / "parts"
+        first = run("merge_models", *flags, "--out", whole)
+        self.assertEqual(first.returncode, 0, first.stderr)
+        self.assertRegex(first.stdout.splitlines()[-1],
+                         r"^normalised decoding accuracy: average .* %, coin .* %, refit .* %, "
+                         r"coin\+refit .* %$")
+        result = json.loads((whole / "result.json").read_text())
+        self.assertEqual([row["method"] for row in result["rows"]],
+                         ["average", "coin", "refit", "coin+refit"])
+        for row in result["rows"]:
+            own = [100 * t["decoded_accuracy"] / t["base_accuracy"] for t in row["tasks"]]
+            self.assertAlmostEqual(row["normalised_decoding_accuracy"], sum(own) / 2)
+        tensors, metadata = shapes(whole / "coin.safetensors")
+        self.assertEqual(tensors, shapes(self.base / "model.safetensors")[0])
+        self.assertEqual(metadata["merge.method"], "coin")
+        # A coded network is a network: it serves as the base of a code like any other.
+        self.assertEqual(metadata["model"], "mlp 784-16-10")
+
+        process = start("merge_models", *flags, "--out", parts)
+        wait_for((parts / "last.safetensors").exists)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertIn(process.returncode, (0, 130), errors)  # 0: the last method was under way
+        self.assertEqual(run("merge_models", *flags, "--out", parts, "--resume").returncode, 0)
+        self.assertEqual(lines_of(whole), lines_of(parts))
+        self.assertEqual((whole / "model.safetensors").read_bytes(),
+                         (parts / "model.safetensors").read_bytes())
+
+    def test_merge_refuses_what_cannot_be(self):
+        wide = self.trained("wide", "--hidden", "17")
+        pair = ["--datasets", "fashion-mnist,fashion-mnist"]
+        self.assert_error(run("merge_models", *pair), 2, "--models")
+        self.assert_error(run("merge_models", "--models", f"{self.base},{wide}", *pair), 1,
+                          "0.weight", "(16,784)", "(17,784)")
+        same = ["--models", f"{self.base},{self.base}"]
+        self.assert_error(run("merge_models", *same, "--datasets", "mnist"), 2, "1 for 2 models")
+        self.assert_error(run("merge_models", *same, *pair, "--method", "coin+magic"), 2, "magic",
+                          "average, coin, refit")
+        self.assert_error(run("merge_models", *same, *pair, "--weights", "1,x"), 2, "'x'")
+        self.assert_error(run("merge_models", *same, *pair, "--weights", "1,-1"), 2, "-1")
+        self.assert_error(run("merge_models", *same, *pair, "--points", 6001), 2, "6001", "6000")
+
+
+if __name__ == "__main__":
+    BIN, DATA = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
+    unittest.main()
