@@ -40,9 +40,9 @@ struct CodeScore {
 // misses data. For r = 1 these are the k of the paper, "exactly one data output missing".
 std::vector<ErasurePattern> standard_patterns(const QueryCode& code);
 
-// Groups of consecutive images, the leftover that fills no group dropped; each under every pattern.
-// `base_outputs`: all_outputs(base, dataset). `index`: the images to use, in this order; empty =
-// all.
+// Groups of consecutive images, the leftover that fills no group dropped; each under
+// every pattern. `base_outputs`: all_outputs(base, dataset). `index`: the images to use,
+// in this order; empty = all.
 CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
                         const Tensor& base_outputs, const std::vector<ErasurePattern>& patterns,
                         const std::vector<std::int64_t>& index = {},

@@ -29,8 +29,8 @@ class QueryCode {
   // What the k + r workers are asked, (G, k+r, H, W, C): the groups themselves, then their
   // parities. A code that is not systematic replaces them all.
   virtual Tensor queries(const Tensor& groups);
-  // Whether the first k queries are the data as they are, so that nothing is lost when nobody is
-  // late.
+  // Whether the first k queries are the data as they are, so that nothing is lost
+  // when nobody is late.
   virtual bool systematic() const { return true; }
   // The network that answers parity unit `m` in place of the base model; null for the base model.
   virtual Module* parity_model(int m);

@@ -51,8 +51,8 @@ Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& 
               {G * S, units, classes});
   const Tensor decoded = code.decode(repeated, scenarios);
 
-  const auto lost_of = [&](const Tensor& per_unit, const Shape& repeated_shape,
-                           const Shape& rows) {  // (G, 1, k, …) → the L lost rows of (G·S·k, …)
+  // (G, 1, k, …) → the L lost rows of (G·S·k, …).
+  const auto lost_of = [&](const Tensor& per_unit, const Shape& repeated_shape, const Shape& rows) {
     return gather_rows(reshape(broadcast_to(per_unit, repeated_shape), rows),
                        scenarios.lost_rows());
   };

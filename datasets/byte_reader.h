@@ -38,8 +38,8 @@ class ByteReader {
   // Fills `out` unless the contents end first; returns the bytes written. Error for gzip data that
   // are damaged, truncated or followed by something else.
   std::size_t read(std::span<std::uint8_t> out);
-  // Reads `limit` bytes, or what is left when that is less. Memory grows with what arrives, not
-  // with `limit`.
+  // Reads `limit` bytes, or what is left when that is less. Memory grows with what
+  // arrives, not with `limit`.
   std::vector<std::uint8_t> read_up_to(std::uint64_t limit);
   // True when nothing is left. Only after that is a gzip checksum known to be right.
   bool at_end();

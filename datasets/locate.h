@@ -16,9 +16,9 @@ std::vector<std::filesystem::path> data_roots(const std::filesystem::path& data_
 // the build was told to install. Nothing when all three are gone.
 std::optional<std::filesystem::path> bundled_data();
 
-// The folder of the four IDX files of "mnist" or "fashion-mnist" below the first root that holds
-// any of them, in our layout (mnist/) or torchvision's (MNIST/raw/). Error with the places
-// searched.
+// The folder of the four IDX files of "mnist" or "fashion-mnist" below the first root
+// that holds any of them, in our layout (mnist/) or torchvision's (MNIST/raw/). Error
+// with the places searched.
 std::filesystem::path locate_idx_folder(const std::string& name,
                                         const std::vector<std::filesystem::path>& roots);
 

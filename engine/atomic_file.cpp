@@ -139,8 +139,8 @@ void AtomicFile::commit() {
   check(file_ != -1, "{}: committed twice", path_.string());
   if (checked_call("fsync", [&] { return ::fsync(file_); }) == -1) fail_call(path_, "fsync", errno);
 
-  // Renamed while still open, and so locked: until it has its new name nobody may take it for
-  // abandoned.
+  // Renamed while still open, and so locked: until it has its new name nobody may
+  // take it for abandoned.
   const auto rename = [&] { return ::rename(temporary_.c_str(), path_.c_str()); };
   if (checked_call("rename", rename) == -1) fail_call(path_, "rename", errno);
   temporary_.clear();

@@ -27,8 +27,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
-  // After this the new contents are on the disk under `path`. To be called once, after the last
-  // write.
+  // After this the new contents are on the disk under `path`. To be called once,
+  // after the last write.
   void commit();
 
  private:

@@ -27,8 +27,8 @@ void accumulate(Tensor& into, Tensor gradient) {
   }
 }
 
-// A leaf's gradient is dense and its own, so that clipping may scale it and optimisers read it
-// flat.
+// A leaf's gradient is dense and its own, so that clipping may scale it and
+// optimisers read it flat.
 void accumulate_leaf(Tensor& into, Tensor gradient) {
   accumulate(into, std::move(gradient));
   if (!into.owns_storage_alone() || !into.is_contiguous()) into = clone(into);

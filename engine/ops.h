@@ -48,8 +48,8 @@ inline Tensor operator+(const Tensor& x, double offset) { return shift(x, offset
 inline Tensor operator-(const Tensor& x, double offset) { return shift(x, -offset); }
 
 // ---- shape (views where strides allow; data moves only where a line says "copies") ----
-Tensor reshape(const Tensor& x,
-               const Shape& shape);  // one size may be -1; copies when x is strided
+// One size may be -1; copies when x is strided.
+Tensor reshape(const Tensor& x, const Shape& shape);
 Tensor permute(const Tensor& x, std::span<const int> axes);
 Tensor permute(const Tensor& x, std::initializer_list<int> axes);
 Tensor transpose(const Tensor& x);  // swaps the last two axes
@@ -75,16 +75,17 @@ Tensor sum(const Tensor& x, std::span<const int> axes, bool keep = false);
 Tensor sum(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
 Tensor mean(const Tensor& x);
 Tensor mean(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
-Tensor max(const Tensor& x, int axis,
-           bool keep = false);   // gradient to the maxima, shared by equals
-Tensor argmax(const Tensor& x);  // over the last axis, i64; the first of equals; no gradient
+// Gradient to the maxima, shared by equals.
+Tensor max(const Tensor& x, int axis, bool keep = false);
+// Over the last axis, i64; the first of equals. No gradient.
+Tensor argmax(const Tensor& x);
 
 // ---- products ----
 // (..., M, K) x (..., K, N): matrices, or batches of them whose leading axes broadcast.
 Tensor matmul(const Tensor& a, const Tensor& b);
 enum class Activation { none, relu };
-// activation(x · weightᵀ + bias): x (..., in), weight (out, in), bias (out) or undefined; one
-// kernel.
+// activation(x · weightᵀ + bias): x (..., in), weight (out, in), bias (out) or
+// undefined; one kernel.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
               Activation activation = Activation::none);
 // X with A · X = B, A (n, n) symmetric positive definite, B (n, m); in double inside. No gradient.

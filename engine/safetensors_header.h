@@ -35,8 +35,8 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-inline constexpr std::uint64_t max_safetensors_header =
-    100'000'000;  // bytes, the reference's limit
+// In bytes; the reference implementation's limit.
+inline constexpr std::uint64_t max_safetensors_header = 100'000'000;
 
 // `data_bytes`: what follows the header in the file; the entries cover exactly these, one after the
 // other. Error with `file`, what was expected and what was found for anything else.

@@ -31,8 +31,8 @@ constexpr bool caches_blocks = false;
 constexpr bool caches_blocks = true;
 #endif
 
-// Sizes are rounded up to four classes per power of two, from 64 bytes: at most a quarter is
-// wasted.
+// Sizes are rounded up to four classes per power of two, from 64 bytes: at most
+// a quarter is wasted.
 struct SizeClass {
   int index;
   std::size_t bytes;

@@ -45,8 +45,8 @@ class Tensor {
   Device device() const;
   bool is_contiguous() const;
 
-  // The elements of a dense CPU tensor. Error when T is not its dtype, or it is strided or
-  // elsewhere.
+  // The elements of a dense CPU tensor. Error when T is not its dtype, or it is
+  // strided or elsewhere.
   template <class T>
   std::span<const T> data() const;
   // The same for writing; counts as an in-place change.
@@ -61,16 +61,16 @@ class Tensor {
   // ---- views for kernels ----
   ConstView view() const;
   View mutable_view();  // counts as an in-place change
-  // Another tensor over the same storage; no gradient flows. `offset` in elements, from this one's
-  // start.
+  // Another tensor over the same storage; no gradient flows. `offset` in elements,
+  // from this one's start.
   Tensor alias(const Shape& shape, const Strides& strides, std::int64_t offset = 0) const;
   // Changes so far of the storage, seen through any tensor.
   std::uint32_t version() const;
   // True when no other handle or tensor can see the storage.
   bool owns_storage_alone() const;
 
-  // ---- in place (never recorded; Error on a tensor that gradients are being recorded through)
-  // -------
+  // ---- in place (never recorded) ----
+  // Error on a tensor that gradients are being recorded through.
   Tensor& fill_(double value);
   Tensor& copy_(const Tensor& source);  // same shape; converts dtype and device
 

@@ -48,8 +48,8 @@ UNDERSTUDY_HD float exp(float x) {
   return x < low ? 0.0f : result;
 }
 
-// x = 2^e m with sqrt(1/2) <= m < sqrt(2); log(x) = e ln 2 + log(m), the latter a polynomial in m
-// - 1.
+// x = 2^e m with sqrt(1/2) <= m < sqrt(2); log(x) = e ln 2 + log(m), the latter a
+// polynomial in m - 1.
 UNDERSTUDY_HD float log(float x) {
   const float smallest_normal = 1.17549435e-38f, two_to_23 = 8388608.0f;
   const bool tiny = x < smallest_normal;

@@ -22,8 +22,8 @@ struct ModelRequest {
 
 std::vector<std::string> model_names();
 
-// UsageError for a name that is not there, listing those that are, and for sizes that a model
-// cannot have.
+// UsageError for a name that is not there, listing those that are, and for sizes that
+// a model cannot have.
 std::unique_ptr<Model> make_model(const ModelRequest& request, Generator& generator);
 
 // The network that Model::describe() describes, its parameters drawn from `generator`; without one,

@@ -1,5 +1,5 @@
-// Learning a code: losses by value, gradients through the frozen base model, and a small run that
-// really learns.
+// Learning a code: losses by value, gradients through the frozen base model, and a small
+// run that really learns.
 #include <doctest/doctest.h>
 
 #include <cmath>

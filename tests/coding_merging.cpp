@@ -238,8 +238,8 @@ TEST_SUITE("coding") {
     MergeProblem problem{.models = {&a, &b}, .weights = {0.3, 0.7}, .ridge = 1e-9};
     problem.points = {random({60, 6}, 4), random({40, 6}, 5)};
     average_models(problem, merged);
-    Tensor head =
-        merged.layers[1].weight.detach();  // spoil the head; the refit has to find it again
+    // Spoil the head; the refit has to find it again.
+    Tensor head = merged.layers[1].weight.detach();
     head.fill_(5);
     refit_last_layer(problem, merged);
     NoGradGuard no_grad;

@@ -179,8 +179,8 @@ TEST_SUITE("engine") {
     CHECK(names_in(folder.path()) == std::vector<std::string>{"a.txt"});
   }
 
-  // The child writes files of one repeated letter and growing length, each with its length in
-  // front.
+  // The child writes files of one repeated letter and growing length, each with
+  // its length in front.
   TEST_CASE("atomic file: killed at any moment, the file is whole") {
     const TemporaryFolder folder;
     const fs::path path = folder.path() / "a.txt";

@@ -71,9 +71,9 @@ inline const char* name_of(Layout layout) {
   return names[static_cast<int>(layout)];
 }
 
-// Strides of a layout: transposed has the first axis fastest, gapped leaves every other element
-// out, row_broadcast repeats along the first axis, column_broadcast along the last, scalar along
-// all.
+// Strides of a layout: transposed has the first axis fastest, gapped leaves every other
+// element out, row_broadcast repeats along the first axis, column_broadcast along the
+// last, scalar along all.
 inline Dims strides_of(const Dims& shape, Layout layout) {
   Dims strides = contiguous_strides(shape);
   const int rank = shape.rank();

@@ -17,8 +17,8 @@ Tensor decode_model(const Tensor& coded, const std::vector<Tensor>& outputs,
 // least squares solution of B_S f_S = f_c − B_S̄ f_S̄.
 struct ModelDecoding {
   std::vector<Tensor> decoded;  // (N, C) each, in the order of `late`
-  double amplification =
-      0;  // 2-norm by which errors of the coded answers can grow: 1/β_j for m = 1
+  // 2-norm by which errors of the coded answers can grow: 1/β_j for m = 1.
+  double amplification = 0;
 };
 // coded[a]: answer of coded model a; weights[a]: row a of B. Error with both numbers when more
 // models are late than coded ones answered, and when B cannot tell the late ones apart.

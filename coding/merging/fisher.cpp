@@ -16,8 +16,8 @@
 namespace understudy {
 namespace {
 
-using Sums =
-    std::map<const TensorBody*, Tensor>;  // by parameter: Σ over samples of squared gradients
+// By parameter: Σ over samples of squared gradients.
+using Sums = std::map<const TensorBody*, Tensor>;
 
 void add_to(Sums& sums, const Tensor& parameter, const Tensor& squares) {
   const auto [place, fresh] = sums.emplace(parameter.body(), squares);

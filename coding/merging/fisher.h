@@ -1,5 +1,5 @@
-// Fisher information of a network's parameters: how much each matters to the outputs (COIN,
-// arXiv 2409.01420).
+// Fisher information of a network's parameters: how much each matters to the outputs
+// (COIN, arXiv 2409.01420).
 #pragma once
 
 #include <string>

@@ -32,8 +32,8 @@ void check_same_architecture(const std::vector<Module*>& models,
 // Positive weights scaled to sum 1: a merge does not see their common factor. UsageError otherwise.
 std::vector<double> normalized_weights(std::vector<double> weights, std::size_t models);
 
-// A method changes `merged`, which has been made the plain average, or what the method before it
-// left.
+// A method changes `merged`, which has been made the plain average, or what the
+// method before it left.
 struct MergeMethod {
   std::string name;   // "coin"
   std::string needs;  // for people: "inputs of every task (no labels), gradients"

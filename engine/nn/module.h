@@ -70,9 +70,9 @@ class Module {
   void train(bool value = true);
   void eval() { train(false); }
   bool training() const { return training_; }
-  // Replace the floating tensors of another dtype, or the tensors of another device, by converted
-  // copies without gradients. Handles taken before, such as an optimiser's, still mean the old
-  // ones.
+  // Replace the floating tensors of another dtype, or the tensors of another device, by
+  // converted copies without gradients. Handles taken before, such as an optimiser's,
+  // still mean the old ones.
   void to(DType dtype);
   void to(Device device);
 

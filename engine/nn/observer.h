@@ -5,10 +5,10 @@
 
 namespace understudy {
 
-// While one exists, every module that this thread runs as `module(x)` reports to it: what the
-// methods need that look at a layer's inputs or at the gradients of its outputs (Fisher
-// information, features, batch statistics), without a word about them in any model. The newest one
-// is told.
+// While one exists, every module that this thread runs as `module(x)` reports to it: what
+// the methods need that look at a layer's inputs or at the gradients of its outputs
+// (Fisher information, features, batch statistics), without a word about them in any
+// model. The newest one is told.
 class LayerObserver {
  public:
   LayerObserver();

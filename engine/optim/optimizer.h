@@ -26,8 +26,8 @@ class Optimizer {
   // it was updated) and, once that is above 0, its moments: "<path>.momentum_buffer" for SGD with
   // momentum, "<path>.exp_avg" and "<path>.exp_avg_sq" for Adam. The moments share live elements.
   std::vector<NamedTensor> state_dict() const;
-  // Copies values in. Error that lists every missing, unexpected and misshapen tensor; nothing is
-  // changed then.
+  // Copies values in. Error that lists every missing, unexpected and misshapen tensor;
+  // nothing is changed then.
   void load_state_dict(const std::vector<NamedTensor>& state);
 
  protected:

@@ -45,8 +45,8 @@ Walk<N> make_walk(const Dims& shape, const Dims* const (&strides)[N]) {
     walk.shape[0] = 1;
     return walk;
   }
-  int last =
-      0;  // axis `next` joins axis `last` where every array's outer stride spans the inner axis
+  // Axis `next` joins axis `last` where every array's outer stride spans the inner axis.
+  int last = 0;
   for (int next = 1; next < rank; ++next) {
     bool joins = true;
     for (int i = 0; i < N; ++i)

@@ -1,5 +1,5 @@
-// Any bytes either are refused with an Error or parse; what parses is written and read back to the
-// same tensors.
+// Any bytes either are refused with an Error or parse; what parses is written and read back
+// to the same tensors.
 #include <cstdlib>
 #include <cstring>
 

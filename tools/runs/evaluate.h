@@ -14,8 +14,8 @@ struct Score {
   double accuracy = 0;  // in [0, 1]
 };
 
-// Over the images at `index`, or all of them when it is empty; in evaluation mode, nothing
-// recorded.
+// Over the images at `index`, or all of them when it is empty; in evaluation
+// mode, nothing recorded.
 Score evaluate(Module& model, const Dataset& dataset, const std::vector<std::int64_t>& index = {});
 
 // How many rows of `logits` (N, C) have their largest value at `labels` i64 (N).

@@ -1,6 +1,6 @@
-// What a program says while it works, on stderr: a bar with the time left on a terminal, plain
-// lines elsewhere (also where CI is set or TERM is dumb), nothing with --quiet. NO_COLOR is
-// respected.
+// What a program says while it works, on stderr: a bar with the time left on a terminal,
+// plain lines elsewhere (also where CI is set or TERM is dumb), nothing with --quiet.
+// NO_COLOR is respected.
 #pragma once
 
 #include <chrono>

@@ -62,8 +62,8 @@ class RunFolder {
   State state_ = State::fresh;
 };
 
-// {"name", "train": 60000, "test": 10000, "sha256": {"train", "test"}, "sample"} for a run's
-// header.
+// {"name", "train": 60000, "test": 10000, "sha256": {"train", "test"},
+// "sample"} for a run's header.
 nlohmann::json describe(const Dataset& train, const Dataset& test);
 
 // The file with the parameters of `run_or_file`: itself, or a run folder's model.safetensors. Error

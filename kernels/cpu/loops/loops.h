@@ -1,7 +1,7 @@
-// The innermost loops of the CPU backend, as tables of function pointers: one set of tables for
-// each instruction set, all compiled from the same sources (CMakeLists.txt), one chosen at run time
-// (isa.h). The drivers beside this folder do shapes, strides and threads; a loop sees plain
-// pointers.
+// The innermost loops of the CPU backend, as tables of function pointers: one set of tables
+// for each instruction set, all compiled from the same sources (CMakeLists.txt), one chosen
+// at run time (isa.h). The drivers beside this folder do shapes, strides and threads; a loop
+// sees plain pointers.
 //
 // Loops are compiled with different flags into one program. Whatever the linker could merge between
 // them (inline functions, templates with external linkage, anything of std:: that is not a
