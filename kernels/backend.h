@@ -1,6 +1,6 @@
-// The one contract between the engine and a device. A backend is pure numeric functions on views; it
-// knows nothing of Tensor or autograd, and it trusts its arguments: shapes are checked once, at the
-// public op, and every function here states what it may assume.
+// The one contract between the engine and a device. A backend is pure numeric functions on views;
+// it knows nothing of Tensor or autograd, and it trusts its arguments: shapes are checked once, at
+// the public op, and every function here states what it may assume.
 //
 // Unless a line says otherwise: T is float or double, all floating views of a call share it, and
 // `out` never overlaps an input except exactly (same pointer, same strides).
@@ -24,7 +24,11 @@ struct Epilogue {
   bool accumulate = false;  // out += instead of out =
 };
 
-// One parameter as the fused optimisers see it; all dense, `count` elements of T.
+// One parameter p with its gradient g as the fused optimisers see them; all dense, `count` elements
+// of T. The update rules are those of torch.optim, and stand here alone.
+//
+// SGD: g += weight_decay · p;  b = first ? g : momentum · b + (1 - dampening) · g;
+// p -= lr · (nesterov ? g + momentum · b : b).  Without momentum, p -= lr · g.
 struct SgdSlot {
   void* parameter;
   const void* gradient;
@@ -36,6 +40,10 @@ struct SgdStep {
   bool nesterov;
   bool first;  // the momentum buffer starts as the gradient itself (PyTorch)
 };
+
+// Adam (Kingma and Ba 2015), t = step:  m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
+// p -= lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + eps).  Weight decay adds weight_decay · p to g or,
+// decoupled (Loshchilov and Hutter 2019), scales p by 1 - lr · weight_decay first.
 struct AdamSlot {
   void* parameter;
   const void* gradient;
@@ -69,7 +77,8 @@ class Backend {
   virtual void gather_rows(const View& out, const ConstView& in, const ConstView& index) = 0;
   // out[index[i], ...] += rows[i, ...], in the order of i. Dense floats.
   virtual void scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) = 0;
-  // out[i, p, c] = (in[index[i], p, c] · 1/255 - mean[c]) / std[c]. in: u8 (M, P, C); out: (I, P, C).
+  // out[i, p, c] = (in[index[i], p, c] · 1/255 - mean[c]) / std[c]. in: u8 (M, P, C), C <= 64;
+  // out: (I, P, C), dense.
   virtual void gather_images(const View& out, const ConstView& in, const ConstView& index,
                              std::span<const float> mean, std::span<const float> std) = 0;
 
@@ -79,7 +88,7 @@ class Backend {
   virtual void unary_backward(Unary op, const View& dx, const ConstView& dy, const ConstView& x,
                               const ConstView& y, double p) = 0;
   virtual void binary(Binary op, const View& out, const ConstView& a, const ConstView& b) = 0;
-  // side 0: d = dy · dvalue/da; side 1: d = dy · dvalue/db. d has the broadcast shape of the output.
+  // side 0: d = dy · dvalue/da; side 1: d = dy · dvalue/db. d has the output's broadcast shape.
   virtual void binary_backward(Binary op, int side, const View& d, const ConstView& dy,
                                const ConstView& a, const ConstView& b) = 0;
   // out = condition != 0 ? a : b. condition has the dtype of out; a NaN not chosen does not spread.
@@ -87,10 +96,12 @@ class Backend {
                      const ConstView& b) = 0;
 
   // ---- reductions ----
-  // out has the rank of `in`; an axis of size 1 in out and more in `in` is reduced. Summed in double
-  // or pairwise, in an order that depends on shape and thread count alone. Max of nothing is -inf.
+  // out has the rank of `in`; an axis of size 1 in out and more in `in` is reduced. Summed in
+  // double or pairwise, in an order that depends on shape and thread count alone. Max of nothing is
+  // -inf; NaN counts as largest.
   virtual void reduce(Reduction op, const View& out, const ConstView& in) = 0;
-  // Over the last axis; the first of equals; NaN counts as largest. out: i64 (rows); in: dense (rows, C).
+  // Over the last axis; the first of equals; NaN counts as largest. out: i64 (rows); in: dense
+  // (rows, C), C >= 1.
   virtual void argmax(const View& out, const ConstView& in) = 0;
 
   // ---- rows: x dense (rows, C) ----
@@ -106,12 +117,12 @@ class Backend {
                                       const ConstView& probability, const ConstView& label) = 0;
 
   // ---- products ----
-  // out (M, N) = a (M, K) · b (K, N), then the epilogue. out dense; a and b any strides (a transpose
-  // is a stride). K = 0 gives zeros.
+  // out (M, N) = a (M, K) · b (K, N), then the epilogue. out dense; a and b any strides (a
+  // transpose is a stride). K = 0 gives zeros.
   virtual void matmul(const View& out, const ConstView& a, const ConstView& b,
                       const Epilogue& epilogue) = 0;
-  // Solves a · x = b for symmetric positive definite a (n, n), b (n, m), dense doubles, in place of b
-  // by Cholesky; `a` is overwritten. False when a is not positive definite, and b is then as it was.
+  // Solves a · x = b for symmetric positive definite a (n, n), b (n, m), dense doubles, in place of
+  // b by Cholesky; `a` is overwritten. False when a is not positive definite, b then as it was.
   virtual bool solve_spd(const View& a, const View& b) = 0;
 
   // ---- optimisers: one fused pass over all parameters ----
@@ -119,21 +130,22 @@ class Backend {
   virtual void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) = 0;
 
   // ---- random numbers, into a dense `out` ----
-  // Elements in order, u and v from the words w0 ... w3 of philox(key, block). A float draw has four
-  // elements to a block, a double draw two: element i is in block first + i / 4 or first + i / 2.
+  // Elements in order, u and v from the words w0 ... w3 of philox(key, block). A float draw has
+  // four elements to a block, a double draw two: element i is in block first + i / 4 or, for
+  // double, first + i / 2.
   // Uniform: low + (high - low) · u in double, then rounded to T; u = unit_float(w[i mod 4]) for
   // float, unit_double(w[2j], w[2j + 1]) with j = i mod 2 for double.
   virtual void uniform(const View& out, PhiloxKey key, std::uint64_t first, double low,
                        double high) = 0;
-  // Normal, by Box and Muller in double, then rounded: elements 2j and 2j + 1 are mean + std · r cos φ
-  // and mean + std · r sin φ, with r = sqrt(-2 ln u), φ = 2π v. float: u = (w[a] + 1) / 2^32 and
-  // v = w[a + 1] / 2^32, a = 0 for the first pair of a block, 2 for the second; double: u = 1 -
-  // unit_double(w0, w1), v = unit_double(w2, w3).
+  // Normal, by Box and Muller in double, then rounded: elements 2j and 2j + 1 are
+  // mean + std · r cos φ and mean + std · r sin φ, with r = sqrt(-2 ln u), φ = 2π v.
+  // float: u = (w[a] + 1) / 2^32 and v = w[a + 1] / 2^32, a = 0 for the first pair of a block and 2
+  // for the second; double: u = 1 - unit_double(w0, w1), v = unit_double(w2, w3).
   virtual void normal(const View& out, PhiloxKey key, std::uint64_t first, double mean,
                       double std) = 0;
 };
 
-// The backend of a device, made at first use. Throws UsageError "built without CUDA" where it is not.
+// The backend of a device, made at first use. UsageError "built without CUDA" where it is not.
 Backend& backend(Device device);
 
 }  // namespace understudy

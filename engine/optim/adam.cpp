@@ -5,10 +5,7 @@
 namespace understudy {
 namespace {
 
-// Kingma and Ba 2015; decoupled weight decay by Loshchilov and Hutter 2019. With t the step:
-// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
-// p -= lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + eps).
-// Weight decay adds weight_decay · p to g, or, decoupled, scales p by 1 - lr · weight_decay first.
+// The rule is at AdamStep (kernels/backend.h): exp_avg is m, exp_avg_sq is v.
 class Adam final : public Optimizer {
  public:
   Adam(std::vector<NamedTensor> parameters, const AdamOptions& options)

@@ -66,13 +66,14 @@ class Optimizer {
   std::vector<Tensor> hold_;
 };
 
+// The update rules stand at SgdStep and AdamStep (kernels/backend.h). The defaults are PyTorch's.
 struct SgdOptions {
   double lr = 0.01, momentum = 0, dampening = 0, weight_decay = 0;
   bool nesterov = false;
 };
 struct AdamOptions {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
-  bool decoupled = false;  // AdamW
+  bool decoupled = false;  // AdamW: the weights decay beside the gradient step
 };
 // PyTorch's default weight decay for AdamW.
 inline constexpr double adamw_weight_decay = 0.01;

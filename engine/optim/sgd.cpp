@@ -5,8 +5,7 @@
 namespace understudy {
 namespace {
 
-// g += weight_decay · p;  b = first ? g : momentum · b + (1 - dampening) · g;
-// p -= lr · (nesterov ? g + momentum · b : b).  Without momentum, p -= lr · g.
+// The rule is at SgdStep (kernels/backend.h): momentum_buffer is b.
 class Sgd final : public Optimizer {
  public:
   Sgd(std::vector<NamedTensor> parameters, const SgdOptions& options)

@@ -1,4 +1,4 @@
-// The update rules of torch.optim, one pass over a parameter.
+// The update rules of SgdStep and AdamStep (kernels/backend.h), one pass over a parameter.
 #include "kernels/cpu/loops/loops.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
@@ -28,8 +28,6 @@ void sgd(Index n, T* parameter, const T* gradient, T* momentum, const SgdConstan
   }
 }
 
-// m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
-// parameter -= lr / (1 - β1^t) · m / (sqrt(v) / sqrt(1 - β2^t) + ε)
 template <class T>
 void adam(Index n, T* parameter, const T* gradient, T* mean, T* variance,
           const AdamConstants<T>& constants) {
