@@ -8,8 +8,8 @@
 
 namespace understudy {
 
-// The one exception type of the project. Its text is a full sentence for a person; programs print it
-// on one line and exit 1.
+// The one exception type of the project. Its text is a full sentence for a person; programs print
+// it on one line and exit 1.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

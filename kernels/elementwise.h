@@ -1,8 +1,8 @@
 // Every pointwise formula of the project, once, each with its derivative beside it.
 //
-// The tables below are the single source: the ids of the Backend contract, the CPU loops of every
-// instruction set, the CUDA kernels, the gradient tests and the benchmarks are all generated from
-// them. A new op is one line here, one in engine/ops.h and one in engine/ops/elementwise.cpp.
+// The tables below are the single source: the ids of the Backend contract and the CPU loops of
+// every instruction set are generated from them, the tests of value and gradient run through them.
+// A new op is one line here, one in engine/ops.h and one in engine/ops/elementwise.cpp.
 //
 // The formulas are templates on the scalar T (float or double; on the host and on the device) and
 // are free of branches on memory, so that a compiler vectorises them.
@@ -66,8 +66,8 @@ constexpr const char* to_string(Unary op) {
   return names[static_cast<int>(op)];
 }
 constexpr const char* to_string(Binary op) {
-  constexpr const char* names[] = {
-      UNDERSTUDY_BINARY(UNDERSTUDY_NAME) UNDERSTUDY_COMPARE(UNDERSTUDY_NAME)};
+  constexpr const char* names[] = {UNDERSTUDY_BINARY(UNDERSTUDY_NAME)
+                                       UNDERSTUDY_COMPARE(UNDERSTUDY_NAME)};
 #undef UNDERSTUDY_NAME
   return names[static_cast<int>(op)];
 }
@@ -79,45 +79,55 @@ constexpr Saves saves(Unary op) {
 }
 
 // The formulas as types: UnaryFormula<Unary::exp>::value(x, p) and ::slope(x, y, p).
-template <Unary op> struct UnaryFormula;
-template <Binary op> struct BinaryFormula;
+template <Unary op>
+struct UnaryFormula;
+template <Binary op>
+struct BinaryFormula;
 
-#define UNDERSTUDY_FORMULA(name, what, value_expression, slope_expression)                      \
-  template <> struct UnaryFormula<Unary::name> {                                                \
-    template <class T> UNDERSTUDY_HD static T value([[maybe_unused]] T x, [[maybe_unused]] T p) { \
-      return value_expression;                                                                  \
-    }                                                                                           \
-    template <class T>                                                                          \
-    UNDERSTUDY_HD static T slope([[maybe_unused]] T x, [[maybe_unused]] T y,                    \
-                                 [[maybe_unused]] T p) {                                        \
-      return slope_expression;                                                                  \
-    }                                                                                           \
+#define UNDERSTUDY_FORMULA(name, what, value_expression, slope_expression)     \
+  template <>                                                                  \
+  struct UnaryFormula<Unary::name> {                                           \
+    template <class T>                                                         \
+    UNDERSTUDY_HD static T value([[maybe_unused]] T x, [[maybe_unused]] T p) { \
+      return value_expression;                                                 \
+    }                                                                          \
+    template <class T>                                                         \
+    UNDERSTUDY_HD static T slope([[maybe_unused]] T x, [[maybe_unused]] T y,   \
+                                 [[maybe_unused]] T p) {                       \
+      return slope_expression;                                                 \
+    }                                                                          \
   };
 UNDERSTUDY_UNARY(UNDERSTUDY_FORMULA)
 #undef UNDERSTUDY_FORMULA
 
-#define UNDERSTUDY_FORMULA(name, value_expression, da_expression, db_expression)              \
-  template <> struct BinaryFormula<Binary::name> {                                            \
-    static constexpr bool differentiable = true;                                              \
-    template <class T> UNDERSTUDY_HD static T value(T a, T b) { return value_expression; }    \
-    template <class T>                                                                        \
-    UNDERSTUDY_HD static T da([[maybe_unused]] T a, [[maybe_unused]] T b,                     \
-                              [[maybe_unused]] T y) {                                         \
-      return da_expression;                                                                   \
-    }                                                                                         \
-    template <class T>                                                                        \
-    UNDERSTUDY_HD static T db([[maybe_unused]] T a, [[maybe_unused]] T b,                     \
-                              [[maybe_unused]] T y) {                                         \
-      return db_expression;                                                                   \
-    }                                                                                         \
+#define UNDERSTUDY_FORMULA(name, value_expression, da_expression, db_expression)                  \
+  template <>                                                                                     \
+  struct BinaryFormula<Binary::name> {                                                            \
+    static constexpr bool differentiable = true;                                                  \
+    template <class T>                                                                            \
+    UNDERSTUDY_HD static T value(T a, T b) {                                                      \
+      return value_expression;                                                                    \
+    }                                                                                             \
+    template <class T>                                                                            \
+    UNDERSTUDY_HD static T da([[maybe_unused]] T a, [[maybe_unused]] T b, [[maybe_unused]] T y) { \
+      return da_expression;                                                                       \
+    }                                                                                             \
+    template <class T>                                                                            \
+    UNDERSTUDY_HD static T db([[maybe_unused]] T a, [[maybe_unused]] T b, [[maybe_unused]] T y) { \
+      return db_expression;                                                                       \
+    }                                                                                             \
   };
 UNDERSTUDY_BINARY(UNDERSTUDY_FORMULA)
 #undef UNDERSTUDY_FORMULA
 
-#define UNDERSTUDY_FORMULA(name, value_expression)                                         \
-  template <> struct BinaryFormula<Binary::name> {                                         \
-    static constexpr bool differentiable = false;                                          \
-    template <class T> UNDERSTUDY_HD static T value(T a, T b) { return value_expression; } \
+#define UNDERSTUDY_FORMULA(name, value_expression) \
+  template <>                                      \
+  struct BinaryFormula<Binary::name> {             \
+    static constexpr bool differentiable = false;  \
+    template <class T>                             \
+    UNDERSTUDY_HD static T value(T a, T b) {       \
+      return value_expression;                     \
+    }                                              \
   };
 UNDERSTUDY_COMPARE(UNDERSTUDY_FORMULA)
 #undef UNDERSTUDY_FORMULA

@@ -13,21 +13,29 @@ enum class DType : std::uint8_t { f32, f64, u8, i32, i64 };
 
 constexpr std::size_t size_of(DType dtype) {
   switch (dtype) {
-    case DType::u8: return 1;
+    case DType::u8:
+      return 1;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f64:
-    case DType::i64: return 8;
+    case DType::i64:
+      return 8;
   }
   return 0;
 }
 const char* to_string(DType dtype);  // "float32", "float64", "uint8", "int32", "int64"
 
-template <class T> inline constexpr DType dtype_of = DType::f32;
-template <> inline constexpr DType dtype_of<double> = DType::f64;
-template <> inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::i32;
-template <> inline constexpr DType dtype_of<std::int64_t> = DType::i64;
+template <class T>
+inline constexpr DType dtype_of = DType::f32;
+template <>
+inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::i32;
+template <>
+inline constexpr DType dtype_of<std::int64_t> = DType::i64;
 
 // A short list of sizes or of strides, stored inline so that shapes never allocate.
 class Dims {
@@ -35,7 +43,8 @@ class Dims {
   static constexpr int max_rank = 6;
 
   constexpr Dims() = default;
-  Dims(std::initializer_list<std::int64_t> values) : Dims(std::span(values.begin(), values.size())) {}
+  Dims(std::initializer_list<std::int64_t> values)
+      : Dims(std::span(values.begin(), values.size())) {}
   explicit Dims(std::span<const std::int64_t> values);  // Error when longer than max_rank
   static Dims filled(int rank, std::int64_t value);
 
@@ -71,7 +80,10 @@ struct View {
   DType dtype = DType::f32;
   Dims shape;
   Dims strides;
-  template <class T> T* as() const { return static_cast<T*>(data); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 
 // The same, read-only. Every View converts to it.
@@ -84,7 +96,10 @@ struct ConstView {
   ConstView(const void* from, DType type, Dims sizes, Dims steps)
       : data(from), dtype(type), shape(sizes), strides(steps) {}
   ConstView(const View& v) : data(v.data), dtype(v.dtype), shape(v.shape), strides(v.strides) {}
-  template <class T> const T* as() const { return static_cast<const T*>(data); }
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data);
+  }
 };
 
 // Strides of a dense row-major array: the last axis moves fastest.
