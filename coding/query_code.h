@@ -36,8 +36,8 @@ class QueryCode {
   virtual Module* parity_model(int m);
 
   // ---- decoding ----
-  // outputs (G, k+r, classes) → the data outputs (G, k, classes). Rows of missing answers are put to
-  // zero before anything else, so that whatever stands there, NaN too, goes nowhere. Only the rows
+  // outputs (G, k+r, classes) → the data outputs (G, k, classes). Rows of missing answers become
+  // zeros before anything else, so that whatever stands there, NaN too, goes nowhere. Only the rows
   // of missing data units are reconstructions; what stands in the others is the code's business:
   // see complete().
   Tensor decode(const Tensor& outputs, const Erasures& erasures);

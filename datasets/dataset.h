@@ -10,7 +10,7 @@
 
 namespace understudy {
 
-// Per channel, after scaling to 0..1 (METHODS.md 1.1): x' = (x/255 - mean) / std.
+// Per channel, after scaling to 0..1: x' = (x/255 - mean) / std.
 struct Normalization {
   std::vector<float> mean;
   std::vector<float> std;

@@ -1,6 +1,7 @@
-// Every op of the engine. Shapes are checked here, once; kernels assume. All ops are differentiable
-// in their floating inputs unless a line says otherwise. Shapes broadcast as in NumPy where two
-// tensors meet pointwise.
+// Every op of the engine. Shapes are checked here, once, and kernels assume: Error with the op's
+// name and what it was given when shapes, element types or devices do not fit. All ops are
+// differentiable in their floating inputs unless a line says otherwise. Shapes broadcast as in
+// NumPy where two tensors meet pointwise.
 #pragma once
 
 #include <span>

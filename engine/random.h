@@ -43,7 +43,9 @@ class Generator {
   std::uint64_t position_ = 0;
 };
 
-// In place, for parameters: every element drawn from `generator`.
+// In place, for parameters: every element drawn from U[low, high) or N(mean, std²), as defined at
+// Backend::uniform and Backend::normal. Error unless `x` is dense float or double, low <= high and
+// std >= 0.
 void fill_uniform(Tensor& x, Generator& generator, double low, double high);
 void fill_normal(Tensor& x, Generator& generator, double mean, double std);
 

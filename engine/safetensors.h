@@ -26,7 +26,7 @@ struct Safetensors {
 // F64, F32, I64, I32 and U8 as they are; F16 and BF16 become float. Error with the file, what was
 // expected and what was found for anything malformed: a header over 100 MB or longer than the file,
 // bad JSON, a repeated name, an unknown type, offsets that overlap, leave holes, or disagree with
-// shape and type, sizes that overflow, bytes left over. Never reads or allocates more than the file.
+// shape and type, sizes that overflow, bytes left over. Reads and allocates no more than the file.
 Safetensors read_safetensors(const std::filesystem::path& path);
 Safetensors parse_safetensors(std::span<const std::byte> bytes, const std::string& name);
 

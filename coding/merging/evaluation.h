@@ -25,8 +25,7 @@ struct DecodingScore {
 // To print with every table.
 inline constexpr const char* normalized_decoding_definition =
     "normalised decoding accuracy = 100 · accuracy(reconstructed answer of model j) / "
-    "accuracy(model "
-    "j) on task j's test images, averaged over the models j, each of them late in turn";
+    "accuracy(model j) on task j's test images, averaged over the models j, each late in turn";
 
 // Task j is that of models[j], judged on tests[j]. The models' answers are computed once; score()
 // may be called for any number of coded models.

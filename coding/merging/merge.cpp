@@ -27,9 +27,8 @@ const MergeMethod& method_named(const std::string& name) {
     known.push_back(method.name);
   }
   throw UsageError(
-      fmt::format("unknown merge method \"{}\"; there are: {}, and chains such as "
-                  "coin+refit",
-                  name, fmt::join(known, ", ")));
+      fmt::format("unknown merge method \"{}\"; there are: {}, and chains such as coin+refit", name,
+                  fmt::join(known, ", ")));
 }
 
 void check_problem(const MergeProblem& problem, bool needs_points) {

@@ -15,8 +15,7 @@ namespace understudy {
 struct MergeProblem {
   std::vector<Module*> models;  // n >= 2, of one architecture
   std::vector<double> weights;  // β_i > 0, Σ β_i = 1
-  std::vector<Tensor>
-      points;  // task i's inputs (P_i, ...), n of them; empty for methods without data
+  std::vector<Tensor> points;   // n: task i's inputs (P_i, ...); none for methods without data
 
   FisherKind fisher_kind = FisherKind::gaussian;
   bool pooled = false;  // every F_i on the points of all tasks, not on task i's own

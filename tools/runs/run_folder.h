@@ -29,15 +29,10 @@ class RunFolder {
   State state() const { return state_; }
   bool writes() const { return !path_.empty(); }
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path last() const {
-    return path_ / "last.safetensors";
-  }  // where --resume starts
-  std::filesystem::path best() const {
-    return path_ / "best.safetensors";
-  }  // the same, of the best epoch
-  std::filesystem::path model() const {
-    return path_ / "model.safetensors";
-  }  // the best parameters alone
+  // Where --resume starts; the same, of the best epoch; the best parameters alone.
+  std::filesystem::path last() const { return path_ / "last.safetensors"; }
+  std::filesystem::path best() const { return path_ / "best.safetensors"; }
+  std::filesystem::path model() const { return path_ / "model.safetensors"; }
 
   // Writes config.toml and header.json. On --resume, Error when the data differ from the header's.
   void write_header(const Dataset& train, const Dataset& test);
