@@ -26,8 +26,6 @@ class Progress {
   double seconds_left() const;
   void end();  // removes the bar
 
-  bool has_bar() const { return bar_; }
-
  private:
   void clear_bar();
 
