@@ -11,8 +11,8 @@ namespace {
 
 // Blocks behind the elements of a fill, as Backend::uniform and Backend::normal draw them.
 std::uint64_t blocks_of(const char* op, const Tensor& x) {
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64,
-        "[{}] float32 or float64 expected, found {}", op, to_string(x.dtype()));
+  check(is_floating(x.dtype()), "[{}] float32 or float64 expected, found {}", op,
+        to_string(x.dtype()));
   check(x.is_contiguous(), "[{}] the tensor of shape {} is strided", op, to_string(x.shape()));
   const std::uint64_t per_block = x.dtype() == DType::f32 ? 4 : 2;
   return (static_cast<std::uint64_t>(x.count()) + per_block - 1) / per_block;

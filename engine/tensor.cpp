@@ -195,8 +195,8 @@ Tensor& Tensor::set_requires_grad(bool value) {
         "[set_requires_grad] only a leaf can be changed, and this tensor is the result "
         "of '{}'; use detach()",
         is_leaf() ? "" : body_->producer->op);
-  check(!value || dtype() == DType::f32 || dtype() == DType::f64,
-        "[set_requires_grad] a tensor of {} has no gradient", dtype());
+  check(!value || is_floating(dtype()), "[set_requires_grad] a tensor of {} has no gradient",
+        dtype());
   body_->requires_grad = value;
   return *this;
 }

@@ -24,6 +24,7 @@ constexpr std::size_t size_of(DType dtype) {
   }
   return 0;
 }
+constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
 const char* to_string(DType dtype);  // "float32", "float64", "uint8", "int32", "int64"
 
 template <class T>

@@ -12,8 +12,6 @@
 namespace understudy {
 namespace {
 
-bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
-
 template <class Keep>
 std::vector<NamedTensor> collect(Module& module, Keep keep) {
   std::vector<NamedTensor> found;

@@ -9,8 +9,7 @@ namespace understudy {
 namespace {
 
 void check_floating(const char* op, const Tensor& x) {
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64,
-        "[{}] needs float32 or float64, not {}; use cast()", op, x.dtype());
+  check(is_floating(x.dtype()), "[{}] needs float32 or float64, not {}; use cast()", op, x.dtype());
 }
 
 void check_same_kind(const char* op, const Tensor& a, const Tensor& b) {

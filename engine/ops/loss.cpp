@@ -11,7 +11,7 @@ namespace {
 
 // x as dense rows of its last axis.
 Tensor rows_of(const char* op, const Tensor& x) {
-  check(x.rank() >= 1 && (x.dtype() == DType::f32 || x.dtype() == DType::f64),
+  check(x.rank() >= 1 && is_floating(x.dtype()),
         "[{}] needs a floating tensor with at least one axis, found {} of {}", op, x.dtype(),
         x.shape());
   Shape shape = x.shape();

@@ -9,8 +9,7 @@ namespace understudy {
 namespace {
 
 void check_product_types(const char* op, const Tensor& a, const Tensor& b) {
-  check((a.dtype() == DType::f32 || a.dtype() == DType::f64) && a.dtype() == b.dtype() &&
-            a.device() == b.device(),
+  check(is_floating(a.dtype()) && a.dtype() == b.dtype() && a.device() == b.device(),
         "[{}] needs two floating tensors of one type and device, found {} on {} and {} on {}", op,
         a.dtype(), a.device(), b.dtype(), b.device());
 }

@@ -36,8 +36,7 @@ Tensor reduce(Reduction op, const Tensor& x, const Shape& kept) {
 }  // namespace
 
 Tensor sum(const Tensor& x, std::span<const int> axes, bool keep) {
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, "[sum] needs floats, not {}",
-        x.dtype());
+  check(is_floating(x.dtype()), "[sum] needs floats, not {}", x.dtype());
   const Reduced shape = reduced_shape("sum", x, axes);
   Tensor y = reduce(Reduction::sum, x, shape.kept);
   if (!keep) y = y.alias(shape.dropped, contiguous_strides(shape.dropped));
@@ -55,8 +54,7 @@ Tensor sum(const Tensor& x) {
 }
 
 Tensor max(const Tensor& x, int axis, bool keep) {
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, "[max] needs floats, not {}",
-        x.dtype());
+  check(is_floating(x.dtype()), "[max] needs floats, not {}", x.dtype());
   const int axes[] = {axis};
   const Reduced shape = reduced_shape("max", x, axes);
   check(x.size(axis) > 0, "[max] over axis {} of {}, which is empty", axis, x.shape());
@@ -72,8 +70,7 @@ Tensor max(const Tensor& x, int axis, bool keep) {
 }
 
 Tensor argmax(const Tensor& x) {
-  check(x.dtype() == DType::f32 || x.dtype() == DType::f64, "[argmax] needs floats, not {}",
-        x.dtype());
+  check(is_floating(x.dtype()), "[argmax] needs floats, not {}", x.dtype());
   check(x.rank() >= 1 && x.shape().back() > 0,
         "[argmax] over the last axis of {}, which is empty or missing", x.shape());
   Shape shape = x.shape();

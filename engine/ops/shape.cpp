@@ -200,7 +200,7 @@ Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor out = Tensor::empty(x.shape(), dtype, x.device());
   backend(x.device()).copy(out.mutable_view(), x.view());
-  if (dtype != DType::f32 && dtype != DType::f64) return out;
+  if (!is_floating(dtype)) return out;
   return record("cast", out, {x},
                 [from = x.dtype()](const Tensor& dy, Wanted) { return Gradients{cast(dy, from)}; });
 }

@@ -34,9 +34,8 @@ Optimizer::Optimizer(std::vector<NamedTensor> parameters, double lr,
   const Tensor& first = parameters_.front().tensor;
   for (const auto& [name, tensor] : parameters_) {
     check(tensor.defined(), "[optim] {} is undefined", name);
-    check(tensor.dtype() == DType::f32 || tensor.dtype() == DType::f64,
-          "[optim] {} is {}; only float32 and float64 can be trained", name,
-          to_string(tensor.dtype()));
+    check(is_floating(tensor.dtype()), "[optim] {} is {}; only float32 and float64 can be trained",
+          name, to_string(tensor.dtype()));
     check(tensor.is_contiguous(), "[optim] {} is strided; a parameter is dense", name);
     check(tensor.dtype() == first.dtype() && tensor.device() == first.device(),
           "[optim] {} is {} on {}, but {} is {} on {}: give each kind its own optimiser", name,
