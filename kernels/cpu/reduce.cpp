@@ -33,7 +33,7 @@ template <class T>
 struct Max {
   using Value = T;
   static constexpr Value start = -std::numeric_limits<T>::infinity();
-  static Value join(Value a, Value b) { return b != b || a < b ? b : a; }
+  static Value join(Value a, Value b) { return BinaryFormula<Binary::maximum>::value(a, b); }
   static Value run(std::int64_t n, const T* x, std::int64_t stride) {
     return loops<T>().reduce->max(n, x, stride);
   }
@@ -76,14 +76,10 @@ Split split_axes(const View& out, const ConstView& in) {
   return split;
 }
 
-// What of the reduced axes a call covers: all, or one thread's part.
-struct Part {
-  std::int64_t begin, end;
-};
-
-// values[i] for the kept elements [begin, end), reduced over `part`; store(i, out offset, value).
+// For each element of `kept`, what the elements `part` of the reduced axes come to (all of them, or
+// one thread's): store(element, its offset in out, value).
 template <class T, class Op, class Store>
-void reduce_cells(const Split& split, const T* x, Chunk kept, Part part, Store&& store) {
+void reduce_cells(const Split& split, const T* x, Chunk kept, Chunk part, Store&& store) {
   const auto in_step = split.kept.inner_stride(0), out_step = split.kept.inner_stride(1);
   const auto stride = split.reduced.inner_stride(0);
   std::int64_t index = kept.begin;
@@ -102,7 +98,7 @@ void reduce_cells(const Split& split, const T* x, Chunk kept, Part part, Store&&
 
 // The same, for many columns at once.
 template <class T, class Op, class Store>
-void reduce_columns(const Split& split, const T* x, Chunk kept, Part part, Store&& store) {
+void reduce_columns(const Split& split, const T* x, Chunk kept, Chunk part, Store&& store) {
   const auto out_step = split.kept.inner_stride(1);
   const auto stride = split.reduced.inner_stride(0);
   std::int64_t index = kept.begin;
@@ -122,7 +118,7 @@ void reduce_columns(const Split& split, const T* x, Chunk kept, Part part, Store
 }
 
 template <class T, class Op, class Store>
-void reduce_part(const Split& split, const T* x, Chunk kept, Part part, Store&& store) {
+void reduce_part(const Split& split, const T* x, Chunk kept, Chunk part, Store&& store) {
   if (split.columns)
     reduce_columns<T, Op>(split, x, kept, part, store);
   else
@@ -149,9 +145,8 @@ void reduce_all(const Split& split, T* out, const T* x) {
   scratch.resize(static_cast<std::size_t>(kept * chunks));
   Value* const values = scratch.data();
   run_chunks(chunks, [&](int i) {
-    const Chunk part = chunk_at(reduced, chunks, i);
     reduce_part<T, Op>(
-        split, x, {0, kept}, {part.begin, part.end},
+        split, x, {0, kept}, chunk_at(reduced, chunks, i),
         [&](std::int64_t index, std::int64_t, Value value) { values[i * kept + index] = value; });
   });
   std::int64_t index = 0;
