@@ -18,8 +18,7 @@ Tensor all_outputs(Module& model, const Dataset& dataset, std::int64_t batch_siz
   std::vector<Tensor> parts;
   for (std::int64_t begin = 0; begin < dataset.size(); begin += batch_size) {
     const Tensor index = slice(all, 0, begin, std::min(begin + batch_size, dataset.size()));
-    parts.push_back(model(gather_images(dataset.images, index, dataset.normalization.mean,
-                                        dataset.normalization.std)));
+    parts.push_back(model(images_at(dataset, index)));
   }
   model.train(was_training);
   check(!parts.empty(), "[all_outputs] {} has no images", dataset.name);

@@ -107,6 +107,11 @@ TrainTest load_dataset(const std::string& name, const fs::path& data_dir) {
   return set;
 }
 
+Tensor images_at(const Dataset& dataset, const Tensor& index) {
+  return gather_images(dataset.images, index, dataset.normalization.mean,
+                       dataset.normalization.std);
+}
+
 Dataset subset(const Dataset& dataset, const std::vector<std::int64_t>& index) {
   const Tensor rows = Tensor::from(index, {static_cast<std::int64_t>(index.size())});
   Dataset part = dataset;

@@ -46,6 +46,10 @@ const std::vector<std::string>& dataset_names();
 // is an Error. UsageError for an unknown name; Error with the places searched when there is none.
 TrainTest load_dataset(const std::string& name, const std::filesystem::path& data_dir = {});
 
+// The images at `index`, i64 (I), as networks take them: float (I, H, W, C), normalised. Error when
+// one is out of range.
+Tensor images_at(const Dataset& dataset, const Tensor& index);
+
 // The images and labels at `index`, in that order; Error when one is out of range.
 Dataset subset(const Dataset& dataset, const std::vector<std::int64_t>& index);
 

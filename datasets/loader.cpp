@@ -93,8 +93,7 @@ Batch Loader::batch(std::int64_t i) const {
   const std::span<const std::int64_t> rows(order_.data() + begin, static_cast<std::size_t>(count));
   Batch batch;
   batch.index = Tensor::from(rows, {count}, dataset_.images.device());
-  batch.images = gather_images(dataset_.images, batch.index, dataset_.normalization.mean,
-                               dataset_.normalization.std);
+  batch.images = images_at(dataset_, batch.index);
   batch.labels = gather_rows(dataset_.labels, batch.index);
   return batch;
 }

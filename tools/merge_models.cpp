@@ -30,7 +30,6 @@
 #include "coding/merging/decode.h"
 #include "coding/merging/evaluation.h"
 #include "engine/checkpoint.h"
-#include "engine/ops.h"
 // clang-format on
 #include "engine/random.h"
 #include "kernels/check.h"
@@ -118,8 +117,7 @@ Tensor draw_points(const Dataset& train, std::int64_t count, Generator& generato
                                  train.name, train.size()));
   std::vector<std::int64_t> chosen = generator.permutation(train.size());
   chosen.resize(static_cast<std::size_t>(count));
-  return gather_images(train.images, Tensor::from(chosen, {count}, train.images.device()),
-                       train.normalization.mean, train.normalization.std);
+  return images_at(train, Tensor::from(chosen, {count}, train.images.device()));
 }
 
 void print_result(const nlohmann::json& result) {

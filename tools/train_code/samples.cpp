@@ -14,9 +14,7 @@ void write_samples(const std::filesystem::path& path, QueryCode& code, const Dat
   const std::int64_t k = code.shape().k, G = std::min(groups, test.size() / k);
   const std::int64_t H = test.images.size(1), W = test.images.size(2), C = test.images.size(3);
   const Tensor index = Tensor::arange(G * k, DType::i64, test.images.device());
-  const Tensor images =
-      gather_images(test.images, index, test.normalization.mean, test.normalization.std);
-  const Tensor parities = code.encode(reshape(images, {G, k, H, W, C}));
+  const Tensor parities = code.encode(reshape(images_at(test, index), {G, k, H, W, C}));
   Safetensors content;
   content.tensors = {
       {"inputs", reshape(gather_rows(test.images, index), {G, k, H, W, C})},
