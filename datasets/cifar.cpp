@@ -3,8 +3,8 @@
 #include <array>
 #include <optional>
 #include <string>
-#include <system_error>
 
+#include "datasets/locate.h"
 #include "datasets/tar.h"
 #include "kernels/check.h"
 
@@ -71,10 +71,7 @@ CifarImages read_cifar_batch(ByteReader& reader) {
 CifarTrainTest read_cifar_folder(const fs::path& folder) {
   Batches batches;
   for (std::size_t i = 0; i < batches.size(); ++i) {
-    fs::path file = folder / batch_names[i];
-    std::error_code ignored;
-    if (!fs::exists(file, ignored) && fs::exists(file.string() + ".gz", ignored)) file += ".gz";
-    ByteReader reader = ByteReader::open(file);
+    ByteReader reader = ByteReader::open(plain_or_gzip(folder, batch_names[i]));
     batches[i] = read_cifar_batch(reader);
   }
   return join(batches, folder.string());
