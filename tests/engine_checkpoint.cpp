@@ -17,23 +17,16 @@
 #include "engine/ops.h"
 #include "engine/safetensors.h"
 #include "kernels/check.h"
+#include "tests/error_text.h"
 #include "tests/temporary_folder.h"
 
 namespace fs = std::filesystem;
 using namespace understudy;
+using understudy::testing::error_text;
 
 namespace {
 
 using MakeOptimizer = std::function<std::unique_ptr<Optimizer>(std::vector<NamedTensor>)>;
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 // A small training run with random batches: everything that a checkpoint has to hold.
 struct Run {
@@ -223,7 +216,7 @@ TEST_SUITE("engine") {
     const Checkpoint c = load_checkpoint(path);
     const Checkpoint before = run.checkpoint();
     for (const std::string section : {"model", "optimizer"}) {
-      const std::string message = error_of([&] {
+      const std::string message = error_text([&] {
         if (section == "model")
           restore(c, section, run.net);
         else
@@ -238,12 +231,13 @@ TEST_SUITE("engine") {
     }
     CHECK(same_bits(before.section("model"), run.net.state_dict()));
     CHECK(same_bits(before.section("optimizer"), run.optimizer->state_dict()));
-    CHECK(error_of([&] { restore(c, "decoder", run.net); }) ==
+    CHECK(error_text([&] { restore(c, "decoder", run.net); }) ==
           path.string() +
               ": \"decoder\" is not in the checkpoint; its sections are data, model, "
               "optimizer");
     Generator generator(1);
-    CHECK(error_of([&] { restore(c, "model", generator); }).find("is not in") != std::string::npos);
+    CHECK(error_text([&] { restore(c, "model", generator); }).find("is not in") !=
+          std::string::npos);
   }
 
   TEST_CASE("checkpoint: files that are none are refused") {
@@ -260,9 +254,9 @@ TEST_SUITE("engine") {
       s.metadata.erase(key);
       if (value) s.metadata[key] = *value;
       write_safetensors(path, s);
-      return error_of([&] { load_checkpoint(path); });
+      return error_text([&] { load_checkpoint(path); });
     };
-    CHECK(error_with("nothing", {}) == "no error");
+    CHECK(error_with("nothing", {}) == "(no error)");
     CHECK(error_with("understudy.checkpoint", {}).find("expected a checkpoint") !=
           std::string::npos);
     for (const auto& [key, value] : std::vector<std::pair<std::string, std::optional<std::string>>>{
@@ -305,7 +299,7 @@ TEST_SUITE("engine") {
           failed |= fails;
           return fails ? ENOSPC : 0;
         });
-        message = error_of([&] { save_checkpoint(path, run.checkpoint()); });
+        message = error_text([&] { save_checkpoint(path, run.checkpoint()); });
       }
       if (!failed) break;
       ++failures;
