@@ -1,0 +1,75 @@
+// Turns run folders into one HTML page that opens from disk, and prints its tables.
+//
+//   build/bin/report runs/base runs/code --out report.html
+//
+// ends with a line like
+//
+//   report: report.html
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/atomic_file.h"
+#include "kernels/check.h"
+#include "tools/report/page.h"
+#include "tools/report/run.h"
+#include "tools/runs/program.h"
+
+namespace understudy {
+namespace {
+
+struct Arguments {
+  std::vector<std::filesystem::path> runs;
+  std::filesystem::path out = "report.html";
+};
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  bool show_version = false;
+  CLI::App app("Turns run folders into one self-contained HTML page, and prints its tables.",
+               "report");
+  app.footer(
+      "\nExample:\n  report runs/base runs/code --out report.html\nIt ends with: report: "
+      "report.html");
+  app.add_option("RUN", arguments.runs, "folders that the trainers wrote (their --out)")
+      ->type_name("FOLDER");
+  app.add_option("--out", arguments.out, "the page")->type_name("FILE")->capture_default_str();
+  app.add_flag("--version", show_version, "print version and git commit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    throw Exit{0};
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what());
+  }
+  if (show_version) {
+    fmt::print("report {} (commit {})\n", version(), commit());
+    throw Exit{0};
+  }
+  if (arguments.runs.empty())
+    throw UsageError("expected run folders, e.g. report runs/base runs/code; see --help");
+  return arguments;
+}
+
+void write_report(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  std::vector<report::Run> runs;
+  for (const std::filesystem::path& folder : arguments.runs)
+    runs.push_back(report::read_run(folder));
+  // Everything is read and drawn before anything is written.
+  const std::string page = report::page(runs), summary = report::summary(runs);
+  write_file_atomically(arguments.out, page);
+  fmt::print("{}\nreport: {}\n", summary, arguments.out.string());
+}
+
+}  // namespace
+}  // namespace understudy
+
+int main(int argc, char** argv) {
+  return understudy::run_program("report", [&] { understudy::write_report(argc, argv); });
+}

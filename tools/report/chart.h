@@ -1,0 +1,51 @@
+// Line charts as inline SVG. Colours come from the page's style sheet (classes s0, s1, …), so that
+// one drawing is readable in light, in dark and in print.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace understudy::report {
+
+struct Axis {
+  double low = 0, high = 1;
+  bool logarithmic = false;
+  std::vector<double> ticks;  // ascending, all within [low, high]
+  int decimals = 0;           // that tell neighbouring ticks apart
+
+  // Where `value` lies, 0 at low and 1 at high.
+  double place(double value) const;
+};
+
+// Ticks at 1, 2 or 5 times a power of ten, about `count` of them, and ends moved out to the next
+// tick. Equal or non-finite ends give an axis around them all the same.
+Axis linear_axis(double low, double high, int count = 5);
+// Whole numbers only, the ends kept as they are: for epochs.
+Axis count_axis(double low, double high, int count = 8);
+// Powers of ten, with 2 and 5 between them when there are fewer than three. Needs 0 < low <= high.
+Axis log_axis(double low, double high);
+std::string tick_label(const Axis& axis, double tick);
+
+struct Series {
+  std::string name;
+  std::vector<double> x, y;  // the same length; a y that is not finite leaves a gap
+  int colour = 0;            // 0..5: the class s0..s5
+  bool dashed = false;
+  bool dots = false;  // marks every point
+};
+
+struct Chart {
+  std::string title;    // also the accessible name
+  std::string x_label;  // with the unit, e.g. "epoch"
+  std::string y_label;
+  std::vector<Series> series;
+  bool epochs_on_x = true;   // whole numbers along x
+  bool may_use_log = false;  // y on a log scale when its values span more than a factor of 25
+};
+
+// A complete <svg> element, 480 by 300 units; "" when there is nothing finite to draw.
+std::string svg(const Chart& chart);
+// The same in a <figure> with its title and legend.
+std::string figure(const Chart& chart);
+
+}  // namespace understudy::report

@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/check.h"
+#include "tools/report/markup.h"
+#include "tools/report/results.h"
+
+namespace understudy::report {
+namespace {
+
+using nlohmann::json;
+
+// Of a finished run's result.json; null for other runs.
+const json* merge_rows(const Run& run) {
+  if (run.program() != "merge_models" || !run.finished) return nullptr;
+  const std::string file = (run.folder / "result.json").string();
+  const auto rows = run.result.find("rows");
+  check(rows != run.result.end() && rows->is_array() && !rows->empty(),
+        "{}: expected an array \"rows\" with one object per method, found none", file);
+  for (const json& row : *rows) {
+    const auto score = number(row, "normalised_decoding_accuracy");
+    check(text(row, "method") && score,
+          "{}: a row of \"rows\" lacks \"method\" or \"normalised_decoding_accuracy\"", file);
+    check(*score >= 0, "{}: \"normalised_decoding_accuracy\" is {}, expected per cent", file,
+          *score);
+  }
+  return &*rows;
+}
+
+double score_of(const json& row) { return *number(row, "normalised_decoding_accuracy"); }
+
+// The mean of `key` over the tasks of a row; empty where a task lacks it.
+std::optional<double> mean_over_tasks(const json& row, const char* key) {
+  const auto tasks = row.find("tasks");
+  if (tasks == row.end() || !tasks->is_array() || tasks->empty()) return std::nullopt;
+  double sum = 0;
+  for (const json& task : *tasks) {
+    const auto value = number(task, key);
+    if (!value) return std::nullopt;
+    sum += *value;
+  }
+  return sum / static_cast<double>(tasks->size());
+}
+
+// Without the places where a line could break.
+std::string unbroken(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += c == ' ' ? "\u00a0" : c == '-' ? "\u2011" : std::string(1, c);
+  return out;
+}
+
+// "MNIST 91.20 %, Fashion-MNIST 80.31 %", to be broken after the comma alone.
+std::string by_task(const json& row, const char* key) {
+  std::string out;
+  const auto tasks = row.find("tasks");
+  if (tasks == row.end() || !tasks->is_array()) return "–";
+  for (const json& task : *tasks)
+    out +=
+        (out.empty() ? "" : ", ") + unbroken(written_name(text(task, "dataset").value_or("task")) +
+                                             " " + percent(number(task, key)));
+  return out.empty() ? "–" : out;
+}
+
+std::string method_name(const std::string& method) {
+  if (method == "average") return "Plain average of the weights";
+  if (method == "coin") return "COIN: Fisher-weighted average";
+  if (method == "refit") return "Average, last layer refitted";
+  if (method == "coin+refit") return "COIN, last layer refitted";
+  return method;
+}
+
+std::string extra(const Run& run) {
+  const auto value = number(run, "extra_machines_percent");
+  return value ? fmt::format("{:.3g} %", *value) : "–";
+}
+
+}  // namespace
+
+Table merge_table(const std::vector<Run>& runs) {
+  Table table{
+      "Models: one coded model stands in for any of several",
+      {{"Protection", "", false, ""},
+       {"All answer", "accuracy, mean", true, "all answer"},
+       {"Recon\u00adstructed answer", "accuracy, mean", true, "reconstructed"},
+       {"Normalised decoding accuracy", "", true, "normalised"},
+       {"Reconstructed, by task", "accuracy", false, "", false},
+       {"Extra machines", "", true, "extra"},
+       {"To make it", "", true, "time"}},
+      {},
+      {"Several models, each on a machine of its own, are joined by one coded model of the same "
+       "size "
+       "that is computed from their weights, without training. When model j does not answer, its "
+       "answer is worked out from those of the coded model and of the others.",
+       "Normalised decoding accuracy = 100 · accuracy of the reconstructed answers of model j / "
+       "accuracy of model j, on the test set of task j, averaged over the models j, each of them "
+       "late in turn."}};
+  for (const Run& run : runs)
+    if (const json* rows = merge_rows(run)) {
+      const json& first = rows->front();
+      const auto base = mean_over_tasks(first, "base_accuracy");
+      Section section{fmt::format("{} models {}", first.value("tasks", json::array()).size(),
+                                  text(run, "model").value_or("of unknown architecture")),
+                      {}};
+      section.rows.push_back({{"Replication: each model twice", percent(base), percent(base),
+                               "100.0 %", by_task(first, "base_accuracy"), "100 %", "–"},
+                              true});
+      for (const json& row : *rows)
+        section.rows.push_back(
+            {{method_name(*text(row, "method")), percent(base),
+              percent(mean_over_tasks(row, "decoded_accuracy")),
+              fmt::format("{:.1f} %", score_of(row)), by_task(row, "decoded_accuracy"), extra(run),
+              elapsed(number(row, "seconds"))},
+             *text(row, "method") == "average"});
+      table.sections.push_back(std::move(section));
+    }
+  return table;
+}
+
+std::string meaning_of_merges(const std::vector<Run>& runs) {
+  for (const Run& run : runs)
+    if (const json* rows = merge_rows(run)) {
+      const auto find = [&](const char* method) {
+        return std::find_if(rows->begin(), rows->end(),
+                            [&](const json& row) { return *text(row, "method") == method; });
+      };
+      const auto average = find("average"), coin = find("coin");
+      if (average == rows->end() || coin == rows->end()) continue;
+      return fmt::format(
+          "The same with models: in place of a copy of each, one model made of all by COIN gives "
+          "back "
+          "{:.1f} % of a lost model’s accuracy; a plain average of their weights gives back {:.1f} "
+          "%.",
+          score_of(*coin), score_of(*average));
+    }
+  return "";
+}
+
+}  // namespace understudy::report
