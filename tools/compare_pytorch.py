@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Times training steps here and in PyTorch, side by side: same numbers, same threads, one run.
+
+    tools/compare_pytorch.py                    every workload, as many threads as cores
+    tools/compare_pytorch.py mlp --threads 2
+
+First both sides take one step from the same weights and batch, and their losses and updates must
+agree. Then they take turns, a round each, so that a machine that slows down slows both. The last
+line of a workload is the ratio of the medians: 1.5 means a step here takes 1/1.5 of PyTorch's time.
+
+PyTorch runs eager, with whichever implementation of its optimiser is fastest on this machine. Exit
+status: 0 done, 1 results differ, 2 wrong usage, 77 PyTorch is not installed.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    import numpy
+    import safetensors.numpy
+    import torch
+    from torch import nn
+except ImportError as error:
+    print(f"compare_pytorch: {error.name} is not installed; to get it: python3 -m venv torch-venv && "
+          "torch-venv/bin/pip install torch numpy safetensors, then run this with torch-venv/bin/python",
+          file=sys.stderr)
+    sys.exit(77)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Relative error of the loss, and of the joint update of all parameters in the 2-norm. Both sides sum
+# in float, in different orders; Adam's first step also divides noise by noise where a gradient is 0.
+LOSS_TOLERANCE = 1e-5
+UPDATE_TOLERANCE = 5e-3
+
+
+def base_mlp():
+    return nn.Sequential(nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 100), nn.ReLU(),
+                         nn.Linear(100, 10))
+
+
+def named(prefix, module):
+    return {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters()}
+
+
+class Mlp:
+    """Base-MLP 784-200-100-10, 64 images, cross-entropy, SGD with lr 0.01"""
+
+    def __init__(self, variant):
+        self.model = base_mlp()
+        self.images, self.labels = torch.randn(64, 784), torch.randint(0, 10, (64,))
+        self.optimizers = [torch.optim.SGD(self.model.parameters(), lr=0.01, **variant)]
+        self.loss_of = nn.CrossEntropyLoss()
+
+    def loss(self):
+        return self.loss_of(self.model(self.images), self.labels)
+
+    def tensors(self):
+        return {"images": self.images, "labels": self.labels, **named("model", self.model)}
+
+
+class MlpHalf(nn.Module):
+    """Linear layers fc1, fc2, ... with ReLU between, N(0, 0.01²) weights and zero biases"""
+
+    def __init__(self, *widths):
+        super().__init__()
+        self.depth = len(widths) - 1
+        for i in range(self.depth):
+            layer = nn.Linear(widths[i], widths[i + 1])
+            nn.init.normal_(layer.weight, 0, 0.01)
+            nn.init.zeros_(layer.bias)
+            setattr(self, f"fc{i + 1}", layer)
+        self.layers = [getattr(self, f"fc{i + 1}") for i in range(self.depth)]
+
+    def forward(self, x):
+        for layer in self.layers[:-1]:
+            x = torch.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class MlpCode:
+    """MLPEncoder code over Base-MLP, k = 2, r = 1, 64 groups, squared error, two Adams with lr 0.001"""
+
+    def __init__(self, variant, k=2, groups=64, classes=10):
+        self.k, self.n, self.classes = k, groups, classes
+        self.base = base_mlp().requires_grad_(False).eval()
+        self.encoder = MlpHalf(k * 784, k * 784, 784)
+        self.decoder = MlpHalf((k + 1) * classes, (k + 1) * classes, k * classes, k * classes)
+        self.groups = torch.randn(groups, k, 28, 28, 1)
+        self.data_outputs = torch.randn(groups, k, classes)
+        self.labels = torch.randint(0, classes, (groups, k))
+        # Every group under each of its k scenarios "data output i is missing".
+        self.mask = torch.ones(k, k + 1, 1)
+        self.mask[range(k), range(k)] = 0
+        adam = dict(lr=1e-3, weight_decay=1e-5, **variant)
+        self.optimizers = [torch.optim.Adam(half.parameters(), **adam)
+                           for half in (self.encoder, self.decoder)]
+
+    def loss(self):
+        parity = self.base(self.encoder(self.groups.view(self.n, -1)))
+        outputs = torch.cat([self.data_outputs, parity.unsqueeze(1)], 1)
+        seen = (outputs.unsqueeze(1) * self.mask).view(self.n * self.k, -1)
+        decoded = self.decoder(seen).view(self.n, self.k, self.k, self.classes)
+        lost = decoded.diagonal(dim1=1, dim2=2).transpose(1, 2)  # data output i under scenario i
+        return (lost - self.data_outputs).square().sum(-1).mean()
+
+    def tensors(self):
+        return {"groups": self.groups, "data_outputs": self.data_outputs, "labels": self.labels,
+                **named("base", self.base), **named("code.encoder", self.encoder),
+                **named("code.decoder", self.decoder)}
+
+
+# Name (as bench_steps knows it) -> PyTorch's side, steps in a round. A new workload is a class above
+# and a line here, and a struct and a line in bench_steps.cpp.
+WORKLOADS = {"mlp": (Mlp, 400), "mlp-code": (MlpCode, 20)}
+
+# Implementations of the optimisers' update.
+VARIANTS = {"for-loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+
+
+def step(side):
+    for optimizer in side.optimizers:
+        optimizer.zero_grad()
+    loss = side.loss()
+    loss.backward()
+    for optimizer in side.optimizers:
+        optimizer.step()
+    return loss.item()
+
+
+def milliseconds(side, steps):
+    for _ in range(1 + steps // 10):
+        step(side)
+    start = time.perf_counter()
+    for _ in range(steps):
+        step(side)
+    return 1000 * (time.perf_counter() - start) / steps
+
+
+def snapshot(side):
+    return {name: tensor.detach().numpy().copy() for name, tensor in side.tensors().items()}
+
+
+def best_variant(make, seed, steps):
+    """Of VARIANTS, the fastest: its name, a fresh workload, and the milliseconds of all. A PyTorch that
+    lacks one is judged by the others."""
+    timed = {}
+    for name, options in VARIANTS.items():
+        torch.manual_seed(seed)
+        try:
+            side = make(options)
+            timed[name] = statistics.median(milliseconds(side, max(1, steps // 4)) for _ in range(3))
+        except (TypeError, RuntimeError):
+            continue
+    name = min(timed, key=timed.get)
+    torch.manual_seed(seed)
+    return name, make(VARIANTS[name]), timed
+
+
+class Ours:
+    """bench_steps, started once and given a turn by a line on its stdin."""
+
+    def __init__(self, bench, workload, folder, problem, args, steps):
+        safetensors.numpy.save_file(problem, folder / "problem.safetensors")
+        self.process = subprocess.Popen(
+            [bench, "--workload", workload, "--problem", folder / "problem.safetensors",
+             "--after", folder / "after.safetensors", "--on-demand", "--rounds", str(args.rounds),
+             "--steps", str(steps), "--threads", str(args.threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.folder = folder
+
+    def round(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.answer()["ms_per_step"]
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"compare_pytorch: bench_steps ended early, status {self.process.wait()}")
+        return json.loads(line)
+
+    def after(self):
+        return safetensors.numpy.load_file(self.folder / "after.safetensors")
+
+
+def differences(before, ours, theirs, loss):
+    """Relative errors of the loss and of the update, over all parameters."""
+    square = reference = 0.0
+    for name, start in before.items():
+        wide = start.astype(numpy.float64)
+        update = theirs[name] - wide
+        square += float((((ours[name] - wide) - update) ** 2).sum())
+        reference += float((update ** 2).sum())
+    return abs(float(ours["loss"][0]) - loss) / abs(loss), (square / reference) ** 0.5
+
+
+def compare(workload, args):
+    make, steps = WORKLOADS[workload]
+    steps = args.steps or steps
+    print(f"\n{workload}: {make.__doc__}")
+    variant, side, timed = best_variant(make, args.seed, steps)
+    print("  PyTorch's optimiser: " + ", ".join(f"{name} {ms:.3f}" for name, ms in timed.items())
+          + f" ms a step; taken: {variant}")
+    with tempfile.TemporaryDirectory() as folder:
+        before = snapshot(side)
+        ours = Ours(args.bench, workload, pathlib.Path(folder), before, args, steps)
+        loss = step(side)
+        rounds = {"ours": [ours.round()], "theirs": []}  # its first step is taken by now
+        errors = differences(before, ours.after(), snapshot(side), loss)
+        agree = errors[0] <= LOSS_TOLERANCE and errors[1] <= UPDATE_TOLERANCE
+        print(f"  after one step: loss {loss:.6g}, relative difference {errors[0]:.1e} (at most "
+              f"{LOSS_TOLERANCE:g}); update differs by {errors[1]:.1e} (at most {UPDATE_TOLERANCE:g}): "
+              + ("agree" if agree else "DIFFER"))
+        rounds["theirs"].append(milliseconds(side, steps))
+        while len(rounds["theirs"]) < args.rounds:
+            rounds["ours"].append(ours.round())
+            rounds["theirs"].append(milliseconds(side, steps))
+        final = ours.answer()
+        ours.process.wait()
+    medians = {name: statistics.median(values) for name, values in rounds.items()}
+    ratio = medians["theirs"] / medians["ours"]
+    ranges = {name: f"{min(values):.3f} to {max(values):.3f}" for name, values in rounds.items()}
+    print(f"  PyTorch    {medians['theirs']:9.3f} ms a step, median of {args.rounds} rounds of {steps}"
+          f" ({ranges['theirs']})")
+    print(f"  understudy {medians['ours']:9.3f} ms a step, {final['instruction_set']}"
+          f" ({ranges['ours']})")
+    best = min(rounds["theirs"]) / min(rounds["ours"])
+    print(f"  ratio      {ratio:9.2f} x PyTorch ({best:.2f} between the best rounds)" if agree
+          else "  no ratio: the results differ")
+    return {"workload": workload, "agree": agree, "loss_error": errors[0], "update_error": errors[1],
+            "pytorch_optimizer": variant, "pytorch_ms": medians["theirs"], "ms": medians["ours"],
+            "ratio": ratio if agree else None,
+            "ratio_of_best": best if agree else None, "instruction_set": final["instruction_set"],
+            "rounds": rounds, "steps": steps}
+
+
+def cpu_name():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown CPU"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+                "unknown CPU")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD",
+                        help=f"of {', '.join(WORKLOADS)}; all when none is given")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
+                        help="of both sides (default: %(default)s, the cores of this machine)")
+    parser.add_argument("--rounds", type=int, default=11, help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=0, help="in a round; 0: a number that suits")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--bench", type=pathlib.Path, default=ROOT / "build/bin/bench_steps")
+    parser.add_argument("--json", type=pathlib.Path, help="write the results there")
+    args = parser.parse_args()
+    unknown = [name for name in args.workloads if name not in WORKLOADS]
+    if unknown:
+        parser.error(f"unknown workload {unknown[0]}; there are {', '.join(WORKLOADS)}")
+    if min(args.threads, args.rounds) < 1 or args.steps < 0:
+        parser.error("--threads and --rounds are at least 1, --steps at least 0")
+    if not args.bench.is_file():
+        sys.exit(f"compare_pytorch: {args.bench} is not there; build it first (tools/quickstart), or "
+                 "say where it is with --bench")
+
+    torch.set_num_threads(args.threads)
+    version = subprocess.run([args.bench, "--version"], capture_output=True, text=True,
+                             check=True).stdout.strip()
+    print(f"{cpu_name()}; {args.threads} threads on each side, seed {args.seed}\n"
+          f"PyTorch {torch.__version__} (eager), Python {sys.version.split()[0]}; {version}")
+    results = [compare(workload, args) for workload in args.workloads or WORKLOADS]
+    if args.json:
+        args.json.write_text(json.dumps({"cpu": cpu_name(), "threads": args.threads,
+                                         "seed": args.seed, "pytorch": torch.__version__,
+                                         "version": version, "results": results}, indent=2) + "\n")
+    return 0 if all(result["agree"] for result in results) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
