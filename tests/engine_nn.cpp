@@ -170,6 +170,20 @@ TEST_SUITE("engine") {
     CHECK(leaf.training());
   }
 
+  TEST_CASE("an evaluation guard gives every module its own mode back") {
+    Generator g(2, Stream::test);
+    Sequential outer(Linear(2, 2, g), ReLU());
+    outer[0].eval();
+    {
+      const EvaluationGuard guard(outer);
+      CHECK(!outer.training());
+      CHECK(!outer[1].training());
+    }
+    CHECK(outer.training());
+    CHECK(!outer[0].training());
+    CHECK(outer[1].training());
+  }
+
   TEST_CASE("conversion keeps values, names and what is trained") {
     Generator g(3, Stream::test);
     Nest nest(g);

@@ -141,6 +141,20 @@ void Module::train(bool value) {
   this->members(members);
 }
 
+EvaluationGuard::EvaluationGuard(Module& module) {
+  const auto note = [this](Module& m) {
+    if (m.training()) were_training_.push_back(&m);
+  };
+  note(module);
+  Members members({}, note);
+  module.members(members);
+  module.eval();
+}
+
+EvaluationGuard::~EvaluationGuard() {
+  for (Module* module : were_training_) module->training_ = true;
+}
+
 void Module::to(DType dtype) {
   check(is_floating(dtype), "[module] parameters are float32 or float64, not {}", to_string(dtype));
   replace_members(

@@ -77,7 +77,20 @@ class Module {
   void to(Device device);
 
  private:
+  friend class EvaluationGuard;
   bool training_ = true;
+};
+
+// Evaluation mode in its scope; then every module inside is in the mode it was in before.
+class EvaluationGuard {
+ public:
+  explicit EvaluationGuard(Module& module);
+  ~EvaluationGuard();
+  EvaluationGuard(const EvaluationGuard&) = delete;
+  EvaluationGuard& operator=(const EvaluationGuard&) = delete;
+
+ private:
+  std::vector<Module*> were_training_;
 };
 
 }  // namespace understudy
