@@ -28,7 +28,11 @@ constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype ==
 const char* to_string(DType dtype);  // "float32", "float64", "uint8", "int32", "int64"
 
 template <class T>
-inline constexpr DType dtype_of = DType::f32;
+struct NoDType;  // never defined: naming it is the compiler's message for an unknown element type
+template <class T>
+inline constexpr DType dtype_of = NoDType<T>::value;
+template <>
+inline constexpr DType dtype_of<float> = DType::f32;
 template <>
 inline constexpr DType dtype_of<double> = DType::f64;
 template <>
