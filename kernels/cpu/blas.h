@@ -2,6 +2,8 @@
 // headers of the same names; integers are 32 bits wide (LP64).
 #pragma once
 
+#include "kernels/check.h"
+
 namespace understudy::cpu::blas {
 
 inline constexpr int row_major = 101;
@@ -9,6 +11,7 @@ enum Transpose : int { plain = 111, transposed = 112 };
 inline constexpr int lower = 122, not_unit = 131, left = 141;
 
 extern "C" {
+int openblas_get_parallel();  // 0: built without threads, 1: with its own, 2: with OpenMP
 void openblas_set_num_threads(int threads);
 void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha,
                  const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc);
@@ -24,9 +27,16 @@ void cblas_dtrsm(int order, int side, int uplo, int trans, int diag, int m, int 
 void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
 }
 
-// The pool of this project is the only one: BLAS computes on the thread that calls it.
+// The pool of this project is the only one: BLAS computes on the thread that calls it. The OpenMP
+// build keeps its number of threads per calling thread, so it cannot be told once and for all.
 inline void use_one_thread() {
-  static const bool done = (openblas_set_num_threads(1), true);
+  static const bool done = [] {
+    check(openblas_get_parallel() != 2,
+          "this OpenBLAS is built with OpenMP, whose threads would fight with those of the pool; "
+          "install libopenblas-pthread-dev and choose it with update-alternatives");
+    openblas_set_num_threads(1);
+    return true;
+  }();
   static_cast<void>(done);
 }
 
