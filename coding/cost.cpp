@@ -50,10 +50,12 @@ double extra_machines_percent(const CodeShape& shape) {
   return 100.0 * shape.r / static_cast<double>(shape.k);
 }
 
+double replication_percent(int losses) { return 100.0 * losses; }
+
 std::string cost_in_words(const CodeShape& shape) {
-  return fmt::format("{:.1f} % extra machines ({} parit{} for {} quer{}); replication: 100 %",
+  return fmt::format("{:.1f} % extra machines ({} parit{} for {} quer{}); replication: {:.0f} %",
                      extra_machines_percent(shape), shape.r, shape.r == 1 ? "y" : "ies", shape.k,
-                     shape.k == 1 ? "y" : "ies");
+                     shape.k == 1 ? "y" : "ies", replication_percent(shape.r));
 }
 
 std::optional<std::int64_t> multiply_adds(Module& model, const Shape& input) {

@@ -10,9 +10,10 @@
 
 namespace understudy {
 
-// Machines beyond the k that answer anyway, per cent: 100·r/k for a code, 100 for each copy of
-// replication.
+// Machines beyond the k that answer anyway, per cent: 100·r/k for a code; 100 for each copy of
+// replication, which needs one copy for each loss that it is to survive.
 double extra_machines_percent(const CodeShape& shape);
+double replication_percent(int losses);
 // "50.0 % extra machines (1 parity for 2 queries); replication: 100 %"
 std::string cost_in_words(const CodeShape& shape);
 

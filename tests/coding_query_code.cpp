@@ -268,6 +268,8 @@ TEST_SUITE("coding") {
     CHECK(extra_machines_percent({2, 2}) == 100);
     CHECK(cost_in_words({2, 1}) ==
           "50.0 % extra machines (1 parity for 2 queries); replication: 100 %");
+    CHECK(cost_in_words({5, 2}) ==
+          "40.0 % extra machines (2 parities for 5 queries); replication: 200 %");
     Generator generator(1);
     Mlp base({784, 200, 100, 10}, generator);
     CHECK(multiply_adds(base, {28, 28, 1}) == 784 * 200 + 200 * 100 + 100 * 10);

@@ -26,8 +26,6 @@
 #include "coding/learned/learned_code.h"
 #include "coding/learned/training.h"
 #include "coding/evaluation.h"
-#include "coding/baselines.h"
-#include "coding/cost.h"
 #include "engine/ops.h"
 #include "engine/checkpoint.h"
 // clang-format on
@@ -37,6 +35,7 @@
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
 #include "tools/runs/run_folder.h"
+#include "tools/train_code/result.h"
 #include "tools/train_code/samples.h"
 
 namespace understudy {
@@ -108,24 +107,6 @@ struct Tally {
   }
 };
 
-std::map<std::string, double> test_numbers(const CodeScore& score, int r) {
-  std::map<std::string, double> numbers = {
-      {"test_accuracy", score.available_accuracy},
-      {"test_recovery_accuracy", score.recovery_accuracy()},
-      {"test_overall_accuracy", score.overall_accuracy()},
-      {"test_squared_error", score.squared_error},
-      {"test_accuracy_1_percent_unavailable", score.accuracy_at(0.01)},
-      {"test_accuracy_5_percent_unavailable", score.accuracy_at(0.05)},
-      {"test_accuracy_10_percent_unavailable", score.accuracy_at(0.10)}};
-  for (int losses = 1; r > 1 && losses <= r; ++losses) {
-    numbers[fmt::format("test_recovery_accuracy_{}_missing", losses)] =
-        score.recovery_accuracy(losses);
-    numbers[fmt::format("test_overall_accuracy_{}_missing", losses)] =
-        score.overall_accuracy(losses);
-  }
-  return numbers;
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -140,56 +121,6 @@ std::string checksum_of(Module& model) {
   }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(all.data());
   return sha256({std::span(bytes, all.size())});
-}
-
-void print_result(const nlohmann::json& result) {
-  const auto percent = [&](const char* key) { return 100 * result.at(key).get<double>(); };
-  fmt::print("{}: k = {}, r = {}, {} loss\n", result.at("code").get<std::string>(),
-             result.at("k").get<int>(), result.at("r").get<int>(),
-             result.at("loss").get<std::string>());
-  fmt::print("  accuracy when every worker answers       {:6.2f} %\n", percent("test_accuracy"));
-  fmt::print(
-      "  accuracy of a reconstructed answer       {:6.2f} %  (without a code, guessing the "
-      "most frequent class: {:.2f} %)\n",
-      percent("test_overall_accuracy"), percent("no_code_accuracy"));
-  fmt::print("  1, 5, 10 % of the answers reconstructed  {:6.2f}, {:.2f}, {:.2f} %\n",
-             percent("test_accuracy_1_percent_unavailable"),
-             percent("test_accuracy_5_percent_unavailable"),
-             percent("test_accuracy_10_percent_unavailable"));
-  fmt::print("  cost                                     {}\n",
-             result.at("cost").get<std::string>());
-  fmt::print("  encode, decode a group                   {:.1f} µs, {:.1f} µs\n",
-             result.at("encode_us").get<double>(), result.at("decode_us").get<double>());
-  fmt::print("test recovery-accuracy {:.2f} %\n", percent("test_recovery_accuracy"));
-}
-
-// Cost and baselines, which need no training: added to the test numbers of the best epoch.
-nlohmann::json result_of(LearnedCode& code, Model& base, const TrainTest& data, const Tally& tally,
-                         Device device) {
-  nlohmann::json result = tally.test;
-  const Shape& image = code.options().image;
-  const CodeTiming timing = measure_code(code, image, data.train.classes, 64, 51, device);
-  std::int64_t guessed = 0;
-  const std::int64_t frequent = majority_class(data.train.labels, data.train.classes);
-  for (const std::int64_t label : data.test.labels.to_vector<std::int64_t>())
-    guessed += label == frequent;
-  result["no_code_accuracy"] = static_cast<double>(guessed) / static_cast<double>(data.test.size());
-  result["encode_us"] = timing.encode_us;
-  result["decode_us"] = timing.decode_us;
-  result["encode_us_in_batch"] = timing.encode_us_in_batch;
-  result["decode_us_in_batch"] = timing.decode_us_in_batch;
-  result["timing_batch"] = timing.batch;
-  result["encode_multiply_adds"] = code.encode_multiply_adds(image);
-  result["decode_multiply_adds"] = code.decode_multiply_adds(data.train.classes);
-  if (const auto count = multiply_adds(base, image)) result["base_multiply_adds"] = *count;
-  result["extra_machines_percent"] = extra_machines_percent(code.shape());
-  result["replication_extra_machines_percent"] = 100.0;
-  result["cost"] = cost_in_words(code.shape());
-  result["code"] = code.name() + " over " + base.describe();
-  result["k"] = code.shape().k;
-  result["r"] = code.shape().r;
-  result["parameters"] = code.parameter_count();
-  return result;
 }
 
 void train_code(int argc, char** argv) {
@@ -229,7 +160,7 @@ void train_code(int argc, char** argv) {
   Progress progress(common.quiet);
   if (folder.state() == RunFolder::State::finished) {
     progress.line(fmt::format("{}: is finished; nothing to do", folder.path().string()));
-    print_result(folder.repeat_result());
+    print_code_result(folder.repeat_result());
     return;
   }
 
@@ -368,7 +299,7 @@ void train_code(int argc, char** argv) {
         "the code has not learned to reconstruct: some settings fail from some starts; try "
         "another --seed");
 
-  nlohmann::json result = result_of(code, *base, data, tally, common.device);
+  nlohmann::json result = code_result(tally.test, code, *base, data, common.device);
   result["validation_recovery_accuracy"] = *position.best_metric;
   result["validation_overall_accuracy"] = tally.best_overall;
   result["best_epoch"] = position.best_epoch;                     // of model.safetensors
@@ -377,7 +308,7 @@ void train_code(int argc, char** argv) {
   result["steps"] = position.step;
   result["seconds"] = tally.seconds;
   folder.finish(result);
-  print_result(result);
+  print_code_result(result);
 }
 
 }  // namespace
