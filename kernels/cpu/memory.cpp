@@ -13,13 +13,16 @@ namespace {
 constexpr std::size_t line = 64;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
+// More than any address space holds: refused here, because a sanitizer's allocator ends the program
+// where the C library's returns null.
+constexpr std::size_t most = std::size_t{1} << 47;
+
 }  // namespace
 
 // Large blocks begin at a huge page and ask for them: weights and activations of a network are then
 // reached through few TLB entries.
 void* CpuBackend::allocate(std::size_t bytes) {
   const bool large = bytes >= huge_page;
-  const std::size_t most = static_cast<std::size_t>(-1) - huge_page;
   void* memory = nullptr;
   if (bytes <= most) {
     const std::size_t rounded = std::max((bytes + line - 1) / line * line, line);

@@ -13,20 +13,26 @@ namespace {
 
 constexpr std::int64_t grain = 32768;  // elements for each thread
 
-// A transposed copy goes by squares: each cache line of either side is touched while it is there.
+// A transposed copy goes by squares, each through a buffer: every cache line of either side is touched
+// once, and strides of a power of two do not throw them out of the cache in between.
 constexpr std::int64_t square = 16;
 
 template <class T>
 void copy_transposed(std::int64_t rows, std::int64_t columns, T* out, std::int64_t out_stride,
                      const T* in, std::int64_t in_stride) {
-  parallel_for((rows + square - 1) / square, std::max<std::int64_t>(1, grain / (square * columns)),
+  const auto copy_square = [=](std::int64_t r, std::int64_t c) {
+    const std::int64_t R = std::min(square, rows - r), C = std::min(square, columns - c);
+    T buffer[square][square];
+    for (std::int64_t j = 0; j < C; ++j)
+      for (std::int64_t i = 0; i < R; ++i) buffer[j][i] = in[r + i + (c + j) * in_stride];
+    for (std::int64_t i = 0; i < R; ++i)
+      for (std::int64_t j = 0; j < C; ++j) out[(r + i) * out_stride + c + j] = buffer[j][i];
+  };
+  const std::int64_t bands = (rows + square - 1) / square;
+  parallel_for(bands, std::max<std::int64_t>(1, grain / (square * columns)),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t r = begin * square; r < std::min(rows, end * square);
-                      r += square)
-                   for (std::int64_t c = 0; c < columns; c += square)
-                     for (std::int64_t i = r; i < std::min(rows, r + square); ++i)
-                       for (std::int64_t j = c; j < std::min(columns, c + square); ++j)
-                         out[i * out_stride + j] = in[i + j * in_stride];
+                 for (std::int64_t band = begin; band < end; ++band)
+                   for (std::int64_t c = 0; c < columns; c += square) copy_square(band * square, c);
                });
 }
 
