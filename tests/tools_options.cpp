@@ -113,7 +113,8 @@ TEST_SUITE("tools") {
 
   TEST_CASE("impossible values are named with their source and their limits") {
     CHECK(message({"--epochs", "8"}) == "");
-    CHECK(message({"--epochs", "0"}) == "--epochs 0: must be at least 1");
+    CHECK(message({"--epochs", "0"}) == "--epochs 0: must be at least 1, at most 1000000");
+    CHECK(has(message({"--epochs", "1000001"}), "at most 1000000"));
     CHECK(has(message({"--epochs", "ten"}), "--epochs 'ten': expected a whole number"));
     CHECK(has(message({"--epochs", "3.5"}), "expected a whole number"));
     CHECK(has(message({"--epochs", "99999999999999999999"}), "too large"));
@@ -148,14 +149,16 @@ TEST_SUITE("tools") {
     };
     CHECK(with("") == "");
     CHECK(with("# all defaults\n\nepochs = 3  # three\nhidden = []\nout = \"\"\n") == "");
-    CHECK(has(with("epoch = 3\n"), "settings.toml: unknown key epoch; did you mean epochs?"));
-    CHECK(has(with("config = \"other.toml\"\n"), "unknown key config"));
-    CHECK(has(with("[training]\nepochs = 3\n"), "section [training]"));
+    CHECK(has(with("epoch = 3\n"), "settings.toml: unknown key \"epoch\"; did you mean epochs?"));
+    CHECK(has(with("config = \"other.toml\"\n"), "unknown key \"config\""));
+    CHECK(has(with("[training]\nepochs = 3\n"), "section \"training\""));
     CHECK(has(with("epochs = 3\nepochs = 4\n"), "epochs has 2 values, expected one"));
     CHECK(has(with("out = \"a\"\nout = \"b\"\n"), "out has 2 values"));
     CHECK(has(with("epochs = 0 # none\n"), "epochs in "));
     CHECK(has(with("epochs = 0\n"), "epochs in "));
     CHECK(has(with("epochs = 0\n"), "must be at least 1"));
+    CHECK(has(message({"--config", folder.path().c_str()}), "is no regular file"));
+    CHECK(has(with("\xff\xfe\x1b = 1\n"), "unknown key \"\\ufffd\\ufffd\\u001b\""));
     CHECK(has(message({"--config", "/nowhere/at/all.toml"}), "/nowhere/at/all.toml"));
   }
 

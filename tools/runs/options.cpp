@@ -31,6 +31,12 @@ const char* environment(const std::string& setting) {
   return value && *value ? value : nullptr;
 }
 
+// In quotes, with control characters and what is no UTF-8 escaped: a file may hold anything.
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text.substr(0, 60))
+      .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
 // The number of insertions, removals and changes of a letter that lead from a to b.
 std::size_t edit_distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -71,7 +77,8 @@ Options::Options(ProgramText text, CommonOptions defaults, const std::vector<std
   if (has("data-dir"))
     add("data-dir", &common.data_dir, "folder that holds mnist/, fashion-mnist/, cifar-10/").free();
   if (has("model")) add("model", &common.model, "name of the network");
-  if (has("epochs")) add("epochs", &common.epochs, "passes over the training data").at_least(1);
+  if (has("epochs"))
+    add("epochs", &common.epochs, "passes over the training data").at_least(1).at_most(1e6);
   if (has("batch-size"))
     add("batch-size", &common.batch_size, "images in a step").at_least(1).at_most(1 << 20);
   if (has("lr")) add("lr", &common.lr, "learning rate").above(0);
@@ -159,6 +166,7 @@ void Options::parse(int argc, const char* const* argv) {
   }
   if (!common.config.empty()) read_file(is_set);
 
+  threads_given_ = common.threads != 0;
   common.device = parse_device(common.device_name);
   backend(common.device);
   if (common.threads == 0)
@@ -169,6 +177,9 @@ void Options::parse(int argc, const char* const* argv) {
 
 void Options::read_file(std::vector<bool>& is_set) {
   const std::string file = common.config.string();
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored))
+    throw UsageError(fmt::format("--config {}: is no regular file", file));
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_file(file);
@@ -181,10 +192,10 @@ void Options::read_file(std::vector<bool>& is_set) {
     std::size_t i = 0;
     while (i < settings_.size() && settings_[i]->name() != item.name) ++i;
     if (!item.parents.empty() || item.name == "++")
-      throw UsageError(fmt::format("{}: section [{}]; settings stand without sections", file,
-                                   fmt::join(item.parents, ".")));
+      throw UsageError(fmt::format("{}: section {}; settings stand without sections", file,
+                                   quoted(fmt::format("{}", fmt::join(item.parents, ".")))));
     if (i == settings_.size() || item.name == "config")
-      throw UsageError(fmt::format("{}: unknown key {}{}", file, item.name,
+      throw UsageError(fmt::format("{}: unknown key {}{}", file, quoted(item.name),
                                    suggestion(item.name, settings_, "")));
     // CLI11 also gathers the values of a key that stands there twice.
     if (item.inputs.size() != 1 && !settings_[i]->is_list())

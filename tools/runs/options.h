@@ -109,6 +109,8 @@ class Options {
   // are resolved and the worker pool has that many threads.
   void parse(int argc, const char* const* argv);
 
+  // Whether a number of threads was asked for; RunFolder takes a resumed run's own otherwise.
+  bool threads_given() const { return threads_given_; }
   const ProgramText& program() const { return text_; }
   const std::string& command() const { return command_; }  // as typed, for the run's header
   // Every setting but those of one call alone (--resume, --config, --json, --quiet), usable as the
@@ -123,6 +125,7 @@ class Options {
   ProgramText text_;
   std::vector<std::unique_ptr<Setting>> settings_;
   std::string command_;
+  bool threads_given_ = false;
 };
 
 }  // namespace understudy

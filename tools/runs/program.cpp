@@ -12,9 +12,11 @@
 namespace understudy {
 namespace {
 
-// Errors are one line, whatever a library put into its text.
+// Errors are one line without control characters, whatever a file or a library put into the text.
 void print_error(const std::string& name, std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
+  for (char& c : text)
+    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7f)
+      c = c == '\n' ? ' ' : '?';
   std::fflush(stdout);
   fmt::print(stderr, "{}: {}\n", name, text);
 }
