@@ -87,7 +87,6 @@ class Programs(unittest.TestCase):
         # First SIGINT in the middle of an epoch; a checkpoint of 0 batches is the end of one.
         process = start("train_classifier", *TRAIN, "--out", parts)
         wait_for((parts / "header.json").exists)
-        time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 130, errors)
@@ -151,7 +150,8 @@ class Programs(unittest.TestCase):
         again = run("train_classifier", "--config", out / "config.toml", "--json", "-")
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("nothing to do", again.stderr)
-        self.assertEqual(json.loads(again.stdout[:again.stdout.rindex("}") + 1]), values)
+        self.assertEqual(json.loads(again.stdout), values)  # and nothing else
+        self.assertIn("test accuracy", again.stderr)
         other = run("train_classifier", "--config", out / "config.toml", "--seed", "9")
         self.assert_error(other, 2, "finished run with other settings", "seed 1, now 9")
 
@@ -159,6 +159,9 @@ class Programs(unittest.TestCase):
         tuned = run("train_classifier", *SHORT, "--init", out, "--out", self.folder / "tuned")
         self.assertEqual(tuned.returncode, 0, tuned.stderr)
         self.assertLess(metrics(self.folder / "tuned")[0]["train_loss"], lines[0]["train_loss"])
+        shutil.copy(self.folder / "tuned" / "model.safetensors", out)
+        stale = run("train_classifier", *SHORT, "--init", out, "--out", self.folder / "tuned")
+        self.assert_error(stale, 2, str(out), "has changed since")
         wider = run("train_classifier", *SHORT, "--init", out, "--hidden", "17")
         self.assert_error(wider, 1, "model.safetensors")
 
@@ -171,7 +174,7 @@ class Programs(unittest.TestCase):
                 result = run("train_classifier", *flags, "--json", "-", "--quiet")
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(result.stderr, "")
-                values = json.loads(result.stdout[:result.stdout.rindex("}") + 1])
+                values = json.loads(result.stdout)
                 self.assertGreater(values["test_accuracy"], 0.5)
 
     def test_usage_errors(self):
@@ -187,7 +190,11 @@ class Programs(unittest.TestCase):
                 (["--validation", "6000"], "--validation 6000"),
                 (["--device", "cuda"], "without CUDA"),
                 (["--config", self.folder / "none.toml"], "none.toml"),
-                (["--resume", "--out", ""], "--resume needs --out")):
+                (["--resume", "--out", ""], "--resume needs --out"),
+                (["--config", self.folder], "is no regular file"),
+                (["--json", self.folder], "is a folder"),
+                (["--json", self.folder / "none" / "result.json"], "there is no folder"),
+                (["--epochs", "9000000000000000000"], "at most 1000000")):
             with self.subTest(part=part):
                 self.assert_error(run("train_classifier", *SHORT, "--out", out, *flags), 2, part)
                 self.assertFalse(out.exists())
@@ -210,6 +217,37 @@ class Programs(unittest.TestCase):
         (self.folder / "file").write_text("")
         result = run("train_classifier", *SHORT, "--out", self.folder / "file" / "run", "--quiet")
         self.assert_error(result, 1, "cannot make the folder")
+
+    def test_one_run_at_a_time(self):
+        out = self.folder / "run"
+        process = start("train_classifier", *TRAIN, "--out", out)
+        wait_for((out / "header.json").exists)
+        process.send_signal(signal.SIGSTOP)  # so that it is there however slow the other is
+        self.assert_error(run("train_classifier", *TRAIN, "--out", out), 2, "at work in it")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 130)
+
+    def test_resuming_says_what_differs(self):
+        out = self.folder / "run"
+        process = start("train_classifier", *TRAIN, "--out", out)
+        wait_for((out / "header.json").exists)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        at = TRAIN.index("--threads")
+        process = start("train_classifier", *TRAIN[:at], *TRAIN[at + 2:], "--out", out, "--resume")
+        wait_for(lambda: "resumed" in json.loads((out / "header.json").read_text()))
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 130)
+        self.assertNotIn("other means", errors)  # the header's threads, not the machine's
+        self.assertEqual(json.loads((out / "header.json").read_text())["resumed"][0]["threads"], 2)
+        other = run("train_classifier", *TRAIN, "--out", out, "--resume", "--threads", "1")
+        self.assertEqual(other.returncode, 0, other.stderr)
+        self.assertIn("other means", other.stderr)
+        self.assertIn("threads 2, now 1", other.stderr)
+        self.assertIn("fashion-mnist (6000 training, 2000 test images): a sample", other.stderr)
 
     def test_help_and_version(self):
         for program in sorted(BIN.iterdir()):

@@ -107,10 +107,6 @@ struct Tally {
   }
 };
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 void print_last_line(const nlohmann::json& result) {
   fmt::print("test accuracy {:.2f} %\n", 100 * result.at("test_accuracy").get<double>());
 }
@@ -119,15 +115,15 @@ void print_last_line(const nlohmann::json& result) {
 void train_step(Model& model, Optimizer& optimizer, const Batch& batch, double clip, Tally& tally) {
   const Tensor logits = model(batch.images);
   const Tensor loss = cross_entropy(logits, batch.labels);
+  const double value = loss.item();
+  check(std::isfinite(value),
+        "the loss is {}: training diverged; try a smaller --lr than {}, or --clip 1", value,
+        optimizer.lr());
   optimizer.clear_gradients();
   loss.backward();
   if (clip > 0) clip_gradient_norm(optimizer.parameters(), clip);
   optimizer.step();
 
-  const double value = loss.item();
-  check(std::isfinite(value),
-        "the loss is {}: training diverged; try a smaller --lr than {}, or --clip 1", value,
-        optimizer.lr());
   const auto size = static_cast<double>(batch.labels.count());
   tally.loss += value * size;
   tally.correct += static_cast<double>(count_correct(logits, batch.labels));
@@ -146,8 +142,11 @@ void train_classifier(int argc, char** argv) {
   add_choices(options, choices);
   options.parse(argc, argv);
   const CommonOptions& common = options.common;
+  const InterruptGuard interrupt_guard;
 
-  RunFolder folder(options);
+  std::vector<std::filesystem::path> inputs;
+  if (!choices.init.empty()) inputs.push_back(choices.init);
+  RunFolder folder(options, inputs);
   Progress progress(common.quiet);
   if (folder.state() == RunFolder::State::finished) {
     progress.line(fmt::format("{}: is finished; nothing to do", folder.path().string()));
@@ -198,7 +197,6 @@ void train_classifier(int argc, char** argv) {
     collect(position, "optimizer", *optimizer);
     save_checkpoint(path, position);
   };
-  const InterruptGuard interrupt_guard;
   const auto stop_if_interrupted = [&] {
     if (!interrupted()) return;
     if (folder.writes()) save(folder.last());
@@ -207,10 +205,10 @@ void train_classifier(int argc, char** argv) {
     throw Exit{exit_interrupted};
   };
 
-  progress.line(fmt::format(
-      "train_classifier: {}, {} parameters, {} images of {}{}; {}, {} threads, seed {}",
-      model->describe(), model->parameter_count(), split.train.size(), common.dataset,
-      data.train.sample ? " (a sample)" : "", instruction_set(), common.threads, common.seed));
+  progress.line(
+      fmt::format("train_classifier: {}, {} parameters, {} images of {}; {}, {} threads, seed {}",
+                  model->describe(), model->parameter_count(), split.train.size(), common.dataset,
+                  instruction_set(), common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
   const auto update_seconds = [&] { tally.seconds = seconds_before + seconds_since(start); };

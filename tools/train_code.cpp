@@ -107,10 +107,6 @@ struct Tally {
   }
 };
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // So that a resumed run notices another base model under the same path.
 std::string checksum_of(Module& model) {
   std::string all;
@@ -143,6 +139,7 @@ void train_code(int argc, char** argv) {
   add_choices(options, choices);
   options.parse(argc, argv);
   const CommonOptions& common = options.common;
+  const InterruptGuard interrupt_guard;
   if (choices.base.empty())
     throw UsageError(
         "--base is needed: the run folder or safetensors file of a trained model, as "
@@ -156,7 +153,7 @@ void train_code(int argc, char** argv) {
                     "needed",
                     batch_size, choices.k));
 
-  RunFolder folder(options);
+  RunFolder folder(options, {choices.base});
   Progress progress(common.quiet);
   if (folder.state() == RunFolder::State::finished) {
     progress.line(fmt::format("{}: is finished; nothing to do", folder.path().string()));
@@ -221,7 +218,6 @@ void train_code(int argc, char** argv) {
     collect(position, "optimizer.decoder", trainer.decoder_optimizer());
     save_checkpoint(path, position);
   };
-  const InterruptGuard interrupt_guard;
   const auto stop_if_interrupted = [&] {
     if (!interrupted()) return;
     if (folder.writes()) save(folder.last());

@@ -1,5 +1,7 @@
 #include "tools/runs/evaluate.h"
 
+#include <cmath>
+
 #include "datasets/loader.h"
 #include "engine/autograd.h"
 #include "engine/ops.h"
@@ -8,8 +10,7 @@ namespace understudy {
 
 Score evaluate(Module& model, const Dataset& dataset, const std::vector<std::int64_t>& index) {
   const NoGradGuard no_grad;
-  const bool was_training = model.training();
-  model.train(false);
+  const EvaluationGuard evaluation(model);
   Loader loader(dataset, {.batch_size = 1000, .shuffle = false}, index);
   loader.start_epoch(0);
   double loss = 0;
@@ -21,16 +22,22 @@ Score evaluate(Module& model, const Dataset& dataset, const std::vector<std::int
     correct += count_correct(logits, batch.labels);
     count += batch.labels.count();
   }
-  model.train(was_training);
   return {loss / static_cast<double>(count),
           static_cast<double>(correct) / static_cast<double>(count)};
 }
 
 std::int64_t count_correct(const Tensor& logits, const Tensor& labels) {
-  const std::vector<std::int64_t> guess = argmax(logits.detach()).to_vector<std::int64_t>();
+  const Tensor rows = logits.detach();
+  const std::vector<float> values = rows.to_vector<float>();
+  const std::vector<std::int64_t> guess = argmax(rows).to_vector<std::int64_t>();
   const std::vector<std::int64_t> truth = labels.to_vector<std::int64_t>();
+  const std::size_t classes = guess.empty() ? 0 : values.size() / guess.size();
   std::int64_t correct = 0;
-  for (std::size_t i = 0; i < guess.size(); ++i) correct += guess[i] == truth[i];
+  for (std::size_t i = 0; i < guess.size(); ++i) {
+    // argmax answers with the place of a NaN where the row has one.
+    const bool is_nan = std::isnan(values[i * classes + static_cast<std::size_t>(guess[i])]);
+    correct += guess[i] == truth[i] && !is_nan;
+  }
   return correct;
 }
 

@@ -18,7 +18,8 @@ struct Score {
 // mode, nothing recorded.
 Score evaluate(Module& model, const Dataset& dataset, const std::vector<std::int64_t>& index = {});
 
-// How many rows of `logits` (N, C) have their largest value at `labels` i64 (N).
+// How many rows of `logits` f32 (N, C) have their largest value at `labels` i64 (N). A row with a
+// NaN answers nothing, and is not correct.
 std::int64_t count_correct(const Tensor& logits, const Tensor& labels);
 
 }  // namespace understudy

@@ -76,8 +76,13 @@ void Progress::clear_bar() {
   drawn_ = false;
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 std::string duration(double seconds) {
-  const auto whole = static_cast<long>(std::ceil(std::max(seconds, 0.0)));
+  constexpr double longest = 1e9;  // 30 years; also what an infinite time is shown as
+  const auto whole = seconds > 0 ? static_cast<long>(std::ceil(std::min(seconds, longest))) : 0L;
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);

@@ -38,6 +38,8 @@ class Progress {
   std::chrono::steady_clock::time_point start_, last_;
 };
 
+double seconds_since(std::chrono::steady_clock::time_point start);
+
 // "45 s", "3 min 20 s", "2 h 5 min"
 std::string duration(double seconds);
 

@@ -7,8 +7,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "datasets/dataset.h"
+#include "tools/runs/folder_lock.h"
+#include "tools/runs/json_output.h"
 #include "tools/runs/options.h"
 
 namespace understudy {
@@ -21,10 +24,13 @@ class RunFolder {
     finished,    // same settings and a result: nothing to do
   };
 
-  // Makes options.common.out, or looks at what is there. UsageError, saying what to do, when the
-  // folder holds a run with other settings, an unfinished run without --resume, or other files.
-  // With an empty --out nothing is written but --json, and the state is fresh.
-  explicit RunFolder(const Options& options);
+  // Looks at what is in options.common.out, and keeps other processes out of it as long as this
+  // exists. `inputs` are the models that the run begins from, as the user named them (see
+  // find_model). UsageError, saying what to do, when the folder is in use or holds a run with other
+  // settings or of other inputs, an unfinished run without --resume, or other files. An unfinished
+  // run continues with the threads it began with, unless --threads was given. With an empty --out
+  // nothing is written but --json, and the state is fresh.
+  explicit RunFolder(Options& options, const std::vector<std::filesystem::path>& inputs = {});
 
   State state() const { return state_; }
   bool writes() const { return !path_.empty(); }
@@ -34,7 +40,9 @@ class RunFolder {
   std::filesystem::path best() const { return path_ / "best.safetensors"; }
   std::filesystem::path model() const { return path_ / "model.safetensors"; }
 
-  // Writes config.toml and header.json. On --resume, Error when the data differ from the header's.
+  // Makes the folder, header.json and config.toml, and says on stderr when the data are a sample.
+  // On --resume, Error when the data differ from the header's, and a line on stderr when the machine
+  // or the program do, because the results can then differ in their last digits.
   void write_header(const Dataset& train, const Dataset& test);
   void write_header(const nlohmann::json& dataset);  // any description, kept under "dataset"
 
@@ -50,11 +58,16 @@ class RunFolder {
   nlohmann::json repeat_result();
 
  private:
-  void write_json_flag(const nlohmann::json& result) const;
+  void lock();
+  nlohmann::json build() const;
+  void continue_run(const nlohmann::json& header);
 
-  const Options& options_;
+  Options& options_;
+  JsonOutput json_output_;
   std::filesystem::path path_;
   State state_ = State::fresh;
+  nlohmann::json inputs_ = nlohmann::json::object();
+  FolderLock lock_;
 };
 
 // {"name", "train": 60000, "test": 10000, "sha256": {"train", "test"},
