@@ -63,8 +63,8 @@ TEST_SUITE("report") {
   }
 
   TEST_CASE("equal and non-finite ends still give an axis") {
-    for (const auto& axis :
-         {linear_axis(5, 5), linear_axis(0, 0), linear_axis(no_value, 1), linear_axis(98.03, 98.03)}) {
+    for (const auto& axis : {linear_axis(5, 5), linear_axis(0, 0), linear_axis(no_value, 1),
+                             linear_axis(98.03, 98.03)}) {
       CHECK(axis.low < axis.high);
       CHECK(axis.ticks.size() >= 3);
     }
@@ -82,6 +82,9 @@ TEST_SUITE("report") {
   TEST_CASE("logarithmic ticks") {
     CHECK(labels(log_axis(0.04, 30)) == "0.1 1 10");
     CHECK(labels(log_axis(0.5, 20)) == "0.5 1 2 5 10 20");
+    CHECK(labels(log_axis(18, 450)) == "10 20 50 100 200 500");
+    CHECK(labels(log_axis(3, 3)) == "2 5");
+    CHECK(labels(log_axis(5, 5)) == "2 5 10");
     CHECK(log_axis(0.01, 100).place(1) == doctest::Approx(0.5));
     CHECK_THROWS_AS(log_axis(0, 1), Error);
     CHECK_THROWS_AS(log_axis(-1, 1), Error);
@@ -95,8 +98,8 @@ TEST_SUITE("report") {
   }
 
   TEST_CASE("values that are not finite leave a gap") {
-    const std::string drawing =
-        svg(one_line({1, 2, 3, 4, 5}, {0, 50, no_value, 100, std::numeric_limits<double>::infinity()}));
+    const std::string drawing = svg(
+        one_line({1, 2, 3, 4, 5}, {0, 50, no_value, 100, std::numeric_limits<double>::infinity()}));
     CHECK(occurrences(drawing, "nan") == 0);
     CHECK(occurrences(drawing, "inf") == 0);
     const auto begin = drawing.find("d=\"M") + 3;

@@ -62,6 +62,15 @@ TEST_SUITE("report") {
     CHECK(grouped(-123456) == "-123,456");
   }
 
+  TEST_CASE("sentences are wrapped between words, by letters") {
+    using Lines = std::vector<std::string>;
+    CHECK(wrapped("", 10) == Lines{});
+    CHECK(wrapped("one two three", 7) == Lines{"one two", "three"});
+    CHECK(wrapped("µµµ µµµ", 7) == Lines{"µµµ µµµ"});
+    CHECK(wrapped("takes 50 % more", 9) == Lines{"takes", "50 % more"});
+    CHECK(wrapped("immeasurably long", 4) == Lines{"immeasurably", "long"});
+  }
+
   TEST_CASE("a table in plain text is aligned by letters, not by bytes") {
     const Table table{"Title",
                       {{"name", "", false, ""}, {"time", "µs", true, ""}},

@@ -1,7 +1,8 @@
 // The page as a whole: right numbers, well-formed, self-contained, and nothing from a file unescaped.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
+#include <algorithm>
+#include <cctype>
 #include <set>
 #include <string>
 #include <vector>
@@ -125,6 +126,7 @@ TEST_SUITE("report") {
     const Table table = merge_table(folders.runs());
     REQUIRE(table.sections.size() == 1);
     REQUIRE(table.sections[0].rows.size() == 3);
+    CHECK(table.sections[0].title == "2 models mlp 784-400-400-10 on MNIST and MNIST");
     const auto& coin = table.sections[0].rows[2].cells;
     CHECK(coin[1] == "90.00 %");
     CHECK(coin[2] == "82.00 %");
@@ -164,9 +166,19 @@ TEST_SUITE("report") {
       CHECK_MESSAGE(contains(out, part), part);
   }
 
+  TEST_CASE("a sample of a data set is called one") {
+    const Folders folders;
+    Run run = read_run(folders.classifier);
+    CHECK(dataset_name(run) == "MNIST");
+    run.header["dataset"]["sample"] = true;
+    CHECK(dataset_name(run) == "MNIST (a sample)");
+    CHECK(contains(provenance_table({run}).sections[0].rows[0].cells[7], "(a sample)"));
+  }
+
   TEST_CASE("the summary names the numbers in sentences") {
     const Folders folders;
-    const std::string text = summary(folders.runs());
+    std::string text = summary(folders.runs());
+    std::replace(text.begin(), text.end(), '\n', ' ');
     CHECK(contains(text, "is right 98.0 % of the time"));
     CHECK(contains(text, "is right 96.0 % of the time"));
     CHECK(contains(text, "gives back 92.6 %"));

@@ -57,17 +57,18 @@ Axis count_axis(double low, double high, int count) {
 Axis log_axis(double low, double high) {
   check(low > 0 && low <= high && std::isfinite(high),
         "[log_axis] ends {} and {}: a logarithmic axis needs 0 < low <= high", low, high);
-  Axis axis{low, high, true, {}, 0};
-  const auto fill = [&](std::initializer_list<int> leads) {
-    axis.ticks.clear();
-    for (double p = std::floor(std::log10(low)); p <= std::ceil(std::log10(high)); ++p)
-      for (const int lead : leads)
-        if (const double t = lead * std::pow(10.0, p); t >= low * 0.999 && t <= high * 1.001)
-          axis.ticks.push_back(std::clamp(t, low, high));
-  };
-  fill({1});
-  if (axis.ticks.size() < 3) fill({1, 2, 5});
-  if (axis.low == axis.high) axis.low /= 2, axis.high *= 2;
+  // Every 1, 2 and 5 times a power of ten from the last one below `low` to the first above `high`.
+  std::vector<double> steps;
+  for (double p = std::floor(std::log10(low)) - 1; p <= std::ceil(std::log10(high)) + 1; ++p)
+    for (const int lead : {1, 2, 5}) steps.push_back(lead * std::pow(10.0, p));
+  const double slack = 1 + 1e-9;
+  auto first = std::upper_bound(steps.begin(), steps.end(), low * slack) - 1;
+  auto last = std::lower_bound(steps.begin(), steps.end(), high / slack);
+  if (first == last) --first, ++last;
+  Axis axis{*first, *last, true, {}, 0};
+  for (auto at = first; at <= last; ++at)
+    if ((at - steps.begin()) % 3 == 0) axis.ticks.push_back(*at);
+  if (axis.ticks.size() < 3) axis.ticks.assign(first, last + 1);
   return axis;
 }
 

@@ -16,6 +16,9 @@ namespace {
 // The drawing's frame, in SVG units: the plot lies between these edges.
 constexpr double width = 480, height = 300, left = 50, right = 468, top = 30, bottom = 254;
 
+// Values that span more than this factor are easier to read on a log scale.
+constexpr double log_ratio = 15;
+
 struct Range {
   double low = std::numeric_limits<double>::infinity();
   double high = -std::numeric_limits<double>::infinity();
@@ -93,7 +96,7 @@ std::string svg(const Chart& chart) {
   }
   if (xs.low > xs.high) return "";
   const Axis x = chart.epochs_on_x ? count_axis(xs.low, xs.high) : linear_axis(xs.low, xs.high);
-  const bool log = chart.may_use_log && ys.low > 0 && ys.high > 25 * ys.low;
+  const bool log = chart.may_use_log && ys.low > 0 && ys.high > log_ratio * ys.low;
   const Axis y = log ? log_axis(ys.low, ys.high) : linear_axis(ys.low, ys.high);
   std::string out = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}">)", width,
                                 height, escape(chart.title));

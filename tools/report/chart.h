@@ -22,7 +22,8 @@ struct Axis {
 Axis linear_axis(double low, double high, int count = 5);
 // Whole numbers only, the ends kept as they are: for epochs.
 Axis count_axis(double low, double high, int count = 8);
-// Powers of ten, with 2 and 5 between them when there are fewer than three. Needs 0 < low <= high.
+// Ends moved out to 1, 2 or 5 times a power of ten; ticks at powers of ten, or at all of these when
+// there are fewer than three. Needs 0 < low <= high.
 Axis log_axis(double low, double high);
 std::string tick_label(const Axis& axis, double tick);
 
@@ -40,7 +41,7 @@ struct Chart {
   std::string y_label;
   std::vector<Series> series;
   bool epochs_on_x = true;   // whole numbers along x
-  bool may_use_log = false;  // y on a log scale when its values span more than a factor of 25
+  bool may_use_log = false;  // y on a log scale when its values span more than a factor of 15
 };
 
 // A complete <svg> element, 480 by 300 units; "" when there is nothing finite to draw.

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <sstream>
 
 namespace understudy::report {
 namespace {
@@ -76,6 +78,28 @@ std::string printable(std::string_view text) {
     i += length == 0 ? 1 : length;
   }
   return out;
+}
+
+std::size_t display_width(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
+  std::vector<std::string> lines;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (words >> std::ws; words.peek() == '%') {  // a number keeps its sign
+      std::string sign;
+      words >> sign;
+      word += " " + sign;
+    }
+    if (lines.empty() || display_width(lines.back()) + 1 + display_width(word) > width)
+      lines.push_back(word);
+    else
+      lines.back() += " " + word;
+  }
+  return lines;
 }
 
 std::string percent(std::optional<double> fraction, int decimals) {

@@ -1,9 +1,11 @@
 // Text on its way into HTML, and numbers on their way to people.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace understudy::report {
 
@@ -13,6 +15,12 @@ std::string escape(std::string_view text);
 
 // For the plain-text table: control characters (escape sequences among them) become '?'.
 std::string printable(std::string_view text);
+
+// How far a terminal advances for the letters that occur here: one column a code point.
+std::size_t display_width(std::string_view text);
+
+// The words of `text` in lines of at most `width` letters, where they can be broken; none for "".
+std::vector<std::string> wrapped(const std::string& text, std::size_t width);
 
 // 0.9712 → "97.12 %"; an en dash for a value that is missing or not finite.
 std::string percent(std::optional<double> fraction, int decimals = 2);

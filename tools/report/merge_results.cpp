@@ -99,9 +99,10 @@ Table merge_table(const std::vector<Run>& runs) {
     if (const json* rows = merge_rows(run)) {
       const json& first = rows->front();
       const auto base = mean_over_tasks(first, "base_accuracy");
-      Section section{fmt::format("{} models {}", first.value("tasks", json::array()).size(),
-                                  text(run, "model").value_or("of unknown architecture")),
-                      {}};
+      Section section{
+          fmt::format("{} models {} on {}", first.value("tasks", json::array()).size(),
+                      text(run, "model").value_or("of unknown architecture"), dataset_name(run)),
+          {}};
       section.rows.push_back({{"Replication: each model twice", percent(base), percent(base),
                                "100.0 %", by_task(first, "base_accuracy"), "100 %", "–"},
                               true});

@@ -48,7 +48,9 @@ int rank(const std::string& name) {
 Chart curves(const Run& run, bool accuracies) {
   Chart chart{.title = accuracies ? "Accuracy" : "Loss",
               .x_label = "epoch",
-              .y_label = accuracies ? "accuracy, %" : "loss",
+              .y_label = accuracies                   ? "accuracy, %"
+                         : text(run, "loss") == "mse" ? "squared error, summed over the logits"
+                                                      : "loss, nats",
               .may_use_log = !accuracies};
   if (run.program() == "merge_models") return chart;  // its lines are methods, not epochs
   for (const auto& epoch : run.epochs)
@@ -66,7 +68,7 @@ Chart curves(const Run& run, bool accuracies) {
   int colour = 0;
   for (Series& s : chart.series) {
     s.colour = colour++ % 6;
-    s.dashed = rank(s.name) == 1;
+    s.dashed = rank(s.name) == 1 && rank(chart.series.front().name) == 0;
   }
   return chart;
 }
@@ -173,7 +175,7 @@ std::string summary(const std::vector<Run>& runs) {
   for (const Table& table : {classifier_table(runs), code_table(codes), merge_table(runs)})
     if (!table.empty()) out += plain(table) + "\n";
   for (const std::string& sentences : {meaning(codes), meaning_of_merges(runs)})
-    if (!sentences.empty()) out += sentences + "\n";
+    for (const std::string& line : wrapped(sentences, 96)) out += line + "\n";
   return out;
 }
 

@@ -32,6 +32,12 @@ std::string checksum(const json& dataset) {
   return out;
 }
 
+// Whether the data are only a part of the published set.
+bool is_sample(const json& dataset) {
+  const auto at = dataset.find("sample");
+  return at != dataset.end() && at->is_boolean() && at->get<bool>();
+}
+
 std::string describe_data(const json& dataset) {
   if (!dataset.is_object()) return "–";
   std::string out = written_name(text(dataset, "name").value_or(""));
@@ -39,9 +45,7 @@ std::string describe_data(const json& dataset) {
   if (train && test)
     out += fmt::format(", {} + {}", grouped(static_cast<long long>(*train)),
                        grouped(static_cast<long long>(*test)));
-  if (const auto sample = dataset.find("sample");
-      sample != dataset.end() && sample->is_boolean() && sample->get<bool>())
-    out += " (a sample)";
+  if (is_sample(dataset)) out += " (a sample)";
   if (const std::string sum = checksum(dataset); !sum.empty())
     out += fmt::format("{}SHA-256 {}", out.empty() ? "" : "; ", sum);
   return out.empty() ? "–" : out;
@@ -80,8 +84,18 @@ std::string written_name(const std::string& dataset) {
 
 std::string dataset_name(const Run& run) {
   const auto at = run.header.find("dataset");
-  const auto name = at == run.header.end() ? std::nullopt : text(*at, "name");
-  return name ? written_name(*name) : "unknown data";
+  if (at == run.header.end()) return "unknown data";
+  std::string out;
+  const auto add = [&](const json& dataset) {
+    if (const auto name = text(dataset, "name"))
+      out += fmt::format("{}{}{}", out.empty() ? "" : " and ", written_name(*name),
+                         is_sample(dataset) ? " (a sample)" : "");
+  };
+  if (at->is_array())
+    for (const json& dataset : *at) add(dataset);
+  else
+    add(*at);
+  return out.empty() ? "unknown data" : out;
 }
 
 Table classifier_table(const std::vector<Run>& runs) {

@@ -39,11 +39,9 @@ h3 { margin: 2rem 0 .6rem; font-size: .95rem; font-weight: 600; }
 p { margin: 0 0 1em; max-width: 40em; text-wrap: pretty; }
 .lede { display: grid; gap: 1rem 3rem; align-items: start; }
 @media (min-width: 56rem) { .lede { grid-template-columns: minmax(0, 1fr) minmax(0, 27rem); } }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1px;
-  margin: 2.2rem 0 0; background: var(--line); border-block: 1px solid var(--line); }
-.figures div { display: flex; flex-direction: column; justify-content: space-between;
-  padding: 1.1rem 1.2rem 1rem 0; background: var(--paper); }
-.figures div + div { padding-left: 1.2rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr));
+  gap: 1.4rem 2.2rem; margin: 2.4rem 0 0; padding: 1.3rem 0 1.2rem; border-block: 1px solid var(--line); }
+.figures div { display: flex; flex-direction: column; justify-content: space-between; }
 .figures dt { color: var(--soft); font-size: .82rem; line-height: 1.4; }
 .figures dd { margin: 0; font-size: 2.1rem; font-weight: 600; line-height: 1.25;
   letter-spacing: -.02em; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -62,6 +60,7 @@ tbody:last-child tr:last-child > * { border-bottom: 1px solid var(--line); }
 tbody th { min-width: 13rem; }
 .n { text-align: right; }
 td.n { white-space: nowrap; }
+.results td:not(.n) { min-width: 9.5rem; }
 tr.section th { padding-top: 1.1rem; color: var(--soft); font-size: .8rem; }
 tr.rival > * { color: var(--soft); }
 tbody tr:not(.rival):not(.section) > th { font-weight: 600; }

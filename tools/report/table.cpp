@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
-#include <sstream>
 
 #include "kernels/check.h"
 #include "tools/report/markup.h"
@@ -13,14 +12,8 @@
 namespace understudy::report {
 namespace {
 
-// Code points: what a terminal advances by for the letters that occur here.
-std::size_t columns_wide(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 std::string pad(const std::string& text, std::size_t width, bool right) {
-  const std::string space(width - std::min(width, columns_wide(text)), ' ');
+  const std::string space(width - std::min(width, display_width(text)), ' ');
   return right ? space + text : text + space;
 }
 
@@ -39,7 +32,7 @@ std::string aligned(const Grid& grid, std::size_t head, const std::vector<bool>&
   std::vector<std::size_t> widths(right.size());
   for (const auto& line : grid)
     for (std::size_t i = 0; i < line.size(); ++i)
-      widths[i] = std::max(widths[i], columns_wide(line[i]));
+      widths[i] = std::max(widths[i], display_width(line[i]));
   std::string out;
   std::size_t total = 3 * (widths.size() - 1);
   for (const std::size_t width : widths) total += width;
@@ -55,18 +48,6 @@ std::string aligned(const Grid& grid, std::size_t head, const std::vector<bool>&
     }
   }
   return out;
-}
-
-// Words of `text` in lines of at most `width` letters where they can be broken.
-std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
-  std::vector<std::string> lines(1);
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    if (!lines.back().empty() && columns_wide(lines.back()) + 1 + columns_wide(word) > width)
-      lines.emplace_back();
-    lines.back() += (lines.back().empty() ? "" : " ") + word;
-  }
-  return lines;
 }
 
 std::string label(const Column& column) {
