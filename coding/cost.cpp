@@ -1,14 +1,13 @@
 #include "coding/cost.h"
 
-#include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "coding/simulate.h"
+#include "coding/timing.h"
 #include "engine/autograd.h"
 #include "engine/nn/linear.h"
 #include "engine/nn/observer.h"
 #include "engine/random.h"
-#include "kernels/backend.h"
 #include "kernels/check.h"
 
 namespace understudy {
@@ -28,22 +27,6 @@ class MultiplyAddCounter : public LayerObserver {
   std::int64_t parameters = 0;  // of the layers that were counted
 };
 
-template <class Work>
-double median_microseconds(Device device, int repeats, Work work) {
-  using Clock = std::chrono::steady_clock;
-  work();  // warm-up: caches, allocator
-  std::vector<double> times;
-  for (int i = 0; i < repeats; ++i) {
-    backend(device).synchronize();
-    const auto start = Clock::now();
-    work();
-    backend(device).synchronize();
-    times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
-  }
-  std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
-  return times[static_cast<std::size_t>(repeats / 2)];
-}
-
 }  // namespace
 
 double extra_machines_percent(const CodeShape& shape) {
@@ -61,6 +44,7 @@ std::string cost_in_words(const CodeShape& shape) {
 std::optional<std::int64_t> multiply_adds(Module& model, const Shape& input) {
   check(input.rank() == 3, "[multiply_adds] expected an input (H,W,C), got {}", to_string(input));
   NoGradGuard no_grad;
+  const EvaluationGuard evaluation(model);
   const std::vector<Tensor> parameters = model.parameters();
   const Device device = parameters.empty() ? Device{} : parameters[0].device();
   const DType dtype = parameters.empty() ? DType::f32 : parameters[0].dtype();
@@ -76,6 +60,7 @@ CodeTiming measure_code(QueryCode& code, const Shape& image, std::int64_t classe
         "[measure_code] image {}, batch {}, repeats {}: expected (H,W,C), 1 and 1 at least",
         to_string(image), batch, repeats);
   NoGradGuard no_grad;
+  const CodeEvaluationGuard evaluation(code);
   Generator generator(0, Stream::sampling);
   CodeTiming timing;
   timing.batch = batch;
@@ -89,7 +74,9 @@ CodeTiming measure_code(QueryCode& code, const Shape& image, std::int64_t classe
     for (std::int64_t g = 0; g < groups; ++g) lost.push_back({static_cast<int>(g % k)});
     const Erasures erasures(code.shape(), lost, code.most_losses(), device);
     const double share = 1.0 / static_cast<double>(groups);
-    encode_us = share * median_microseconds(device, repeats, [&] { code.encode(images); });
+    encode_us = share * median_microseconds(device, repeats, [&] {
+                  code.systematic() ? code.encode(images) : code.queries(images);
+                });
     decode_us =
         share * median_microseconds(device, repeats, [&] { code.decode(outputs, erasures); });
   };

@@ -32,8 +32,13 @@ auto with_losses(int losses) {
   return [losses](const PatternScore& score) { return score.pattern.losses() == losses; };
 }
 
-// A decoded row with a NaN in it recovers nothing, whatever argmax makes of it.
-std::vector<std::int64_t> classes_of(const Tensor& outputs) {
+bool agree(std::int64_t predicted, std::int64_t wanted) {
+  return predicted >= 0 && predicted == wanted;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> predicted_classes(const Tensor& outputs) {
   std::vector<std::int64_t> best = argmax(outputs).to_vector<std::int64_t>();
   const std::vector<double> total = sum(cast(outputs, DType::f64), {1}).to_vector<double>();
   for (std::size_t i = 0; i < best.size(); ++i)
@@ -41,7 +46,14 @@ std::vector<std::int64_t> classes_of(const Tensor& outputs) {
   return best;
 }
 
-}  // namespace
+std::int64_t count_agreeing(const std::vector<std::int64_t>& predicted,
+                            const std::vector<std::int64_t>& wanted) {
+  check(predicted.size() == wanted.size(), "[evaluation] {} predictions for {} rows",
+        predicted.size(), wanted.size());
+  std::int64_t right = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) right += agree(predicted[i], wanted[i]);
+  return right;
+}
 
 std::int64_t CodeScore::erasures() const {
   std::int64_t rows = 0;
@@ -65,7 +77,7 @@ double CodeScore::accuracy_at(double unavailable) const {
 }
 
 std::vector<ErasurePattern> standard_patterns(const QueryCode& code) {
-  return all_patterns(code.shape(), code.most_losses(), /*data_only=*/true);
+  return all_patterns(code.shape(), code.most_losses(), /*data_only=*/code.systematic());
 }
 
 CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
@@ -76,6 +88,7 @@ CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
         to_string(base_outputs.shape()), dataset.size(), dataset.name);
   check(!patterns.empty(), "[evaluate_code] no pattern to simulate");
   NoGradGuard no_grad;
+  const CodeEvaluationGuard evaluation(code, base);
   const int k = code.shape().k;
   const Loader loader(dataset, {.batch_size = groups_per_batch * k, .shuffle = false, .group = k},
                       index);
@@ -94,20 +107,18 @@ CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
     const Reconstruction lost = simulate_losses(code, base, groups, scenarios);
     squared_error += mse(lost.decoded, lost.target, Average::sum).item();
 
-    const auto decoded = classes_of(lost.decoded);
-    const auto wanted = argmax(lost.target).to_vector<std::int64_t>();
+    const auto decoded = predicted_classes(lost.decoded);
+    const auto wanted = predicted_classes(lost.target);
     const auto labels = lost.labels.to_vector<std::int64_t>();
     std::size_t row = 0;  // in the order group, pattern, unit
     for (std::int64_t g = 0; g < G; ++g)
       for (PatternScore& pattern : score.patterns)
-        for (std::size_t unit = 0; unit < pattern.pattern.lost_data(k).size(); ++unit, ++row) {
+        for (int unit = 0; unit < reconstructed_rows(code, pattern.pattern); ++unit, ++row) {
           ++pattern.rows;
-          pattern.recovered += decoded[row] == wanted[row];
-          pattern.correct += decoded[row] == labels[row];
+          pattern.recovered += agree(decoded[row], wanted[row]);
+          pattern.correct += agree(decoded[row], labels[row]);
         }
-    const auto answered = argmax(outputs).to_vector<std::int64_t>();
-    const auto truth = batch.labels.to_vector<std::int64_t>();
-    for (std::size_t i = 0; i < truth.size(); ++i) right += answered[i] == truth[i];
+    right += count_agreeing(predicted_classes(outputs), batch.labels.to_vector<std::int64_t>());
     score.groups += G;
   }
   score.images = score.groups * k;
@@ -120,11 +131,9 @@ double accuracy(const Tensor& outputs, const Tensor& labels) {
   check(outputs.rank() == 2 && labels.shape() == Shape{outputs.size(0)} && outputs.size(0) > 0,
         "[accuracy] outputs {} and labels {}: expected (N,classes) and (N), N >= 1",
         to_string(outputs.shape()), to_string(labels.shape()));
-  const auto best = classes_of(outputs);
-  const auto truth = labels.to_vector<std::int64_t>();
-  std::int64_t right = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) right += best[i] == truth[i];
-  return static_cast<double>(right) / static_cast<double>(truth.size());
+  const std::int64_t right =
+      count_agreeing(predicted_classes(outputs), labels.to_vector<std::int64_t>());
+  return static_cast<double>(right) / static_cast<double>(outputs.size(0));
 }
 
 }  // namespace understudy

@@ -13,7 +13,7 @@ namespace understudy {
 
 struct PatternScore {
   ErasurePattern pattern;
-  std::int64_t rows = 0;       // missing data answers under this pattern, over all groups
+  std::int64_t rows = 0;       // reconstructed answers under this pattern, over all groups
   std::int64_t recovered = 0;  // argmax(decoded) = argmax F(x)
   std::int64_t correct = 0;    // argmax(decoded) = label
 };
@@ -22,10 +22,10 @@ struct CodeScore {
   std::int64_t groups = 0;
   std::int64_t images = 0;
   double available_accuracy = 0;  // of the base model, over the images of the groups
-  double squared_error = 0;       // Σ_c (decoded − F(x))², averaged over missing data answers
+  double squared_error = 0;       // Σ_c (decoded − F(x))², averaged over them
   std::vector<PatternScore> patterns;
 
-  std::int64_t erasures() const;     // missing data answers simulated
+  std::int64_t erasures() const;     // answers reconstructed
   double recovery_accuracy() const;  // over all of them
   double overall_accuracy() const;   // likewise: accuracy of reconstructed answers ("degraded")
   // The same, over the patterns with exactly `losses` missing units; NaN where there are none.
@@ -37,17 +37,24 @@ struct CodeScore {
 };
 
 // The patterns that are simulated for a code: every one with up to `most_losses` missing units that
-// misses data. For r = 1 these are the k of the paper, "exactly one data output missing".
+// leaves something to reconstruct. A systematic code has that where data are missing: for r = 1 the
+// k patterns of the paper, "exactly one data output missing". Any other code has it everywhere.
 std::vector<ErasurePattern> standard_patterns(const QueryCode& code);
 
 // Groups of consecutive images, the leftover that fills no group dropped; each under
 // every pattern. `base_outputs`: all_outputs(base, dataset). `index`: the images to use,
-// in this order; empty = all.
+// in this order; empty = all. Code and base are in evaluation mode meanwhile.
 CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
                         const Tensor& base_outputs, const std::vector<ErasurePattern>& patterns,
                         const std::vector<std::int64_t>& index = {},
                         std::int64_t groups_per_batch = 250);
 
+// argmax of each row of `outputs` (N, classes); -1, which is no class, for a row with a NaN in it:
+// it is right about nothing, whatever argmax makes of it.
+std::vector<std::int64_t> predicted_classes(const Tensor& outputs);
+// How many of the same length are the same class; -1 equals nothing.
+std::int64_t count_agreeing(const std::vector<std::int64_t>& predicted,
+                            const std::vector<std::int64_t>& wanted);
 // The fraction of rows of `outputs` (N, classes) whose argmax is the label.
 double accuracy(const Tensor& outputs, const Tensor& labels);
 

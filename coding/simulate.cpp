@@ -12,15 +12,13 @@ namespace understudy {
 Tensor all_outputs(Module& model, const Dataset& dataset, std::int64_t batch_size) {
   check(batch_size >= 1, "[all_outputs] batch size {}", batch_size);
   NoGradGuard no_grad;
-  const bool was_training = model.training();
-  model.eval();
+  const EvaluationGuard evaluation(model);
   const Tensor all = Tensor::arange(dataset.size(), DType::i64, dataset.images.device());
   std::vector<Tensor> parts;
   for (std::int64_t begin = 0; begin < dataset.size(); begin += batch_size) {
     const Tensor index = slice(all, 0, begin, std::min(begin + batch_size, dataset.size()));
     parts.push_back(model(images_at(dataset, index)));
   }
-  model.train(was_training);
   check(!parts.empty(), "[all_outputs] {} has no images", dataset.name);
   return concat(parts, 0);
 }
@@ -33,6 +31,26 @@ GroupBatch as_groups(const Tensor& images, const Tensor& outputs, const Tensor& 
   const std::int64_t G = images.size(0) / k;
   return {reshape(images, {G, k, images.size(1), images.size(2), images.size(3)}),
           reshape(outputs, {G, k, outputs.size(1)}), reshape(labels, {G, k})};
+}
+
+CodeEvaluationGuard::CodeEvaluationGuard(QueryCode& code, Module& base)
+    : CodeEvaluationGuard(code) {
+  add(&base);
+}
+
+CodeEvaluationGuard::CodeEvaluationGuard(QueryCode& code) {
+  add(dynamic_cast<Module*>(&code));
+  for (int m = 0; m < code.shape().r; ++m) add(code.parity_model(m));
+}
+
+// A module that is added twice is in evaluation mode the second time: nothing is put back twice.
+void CodeEvaluationGuard::add(Module* module) {
+  if (module) guards_.push_back(std::make_unique<EvaluationGuard>(*module));
+}
+
+int reconstructed_rows(const QueryCode& code, const ErasurePattern& pattern) {
+  const int k = code.shape().k;
+  return code.systematic() ? static_cast<int>(pattern.lost_data(k).size()) : k;
 }
 
 Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& batch,
@@ -50,13 +68,15 @@ Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& 
               {G * S, units, classes});
   const Tensor decoded = code.decode(repeated, scenarios);
 
-  // (G, 1, k, …) → the L lost rows of (G·S·k, …).
+  const Tensor rows_of_lost = code.systematic()
+                                  ? scenarios.lost_rows()
+                                  : Tensor::arange(G * S * k, DType::i64, batch.groups.device());
+  // (G, 1, k, …) → the L reconstructed rows of (G·S·k, …).
   const auto lost_of = [&](const Tensor& per_unit, const Shape& repeated_shape, const Shape& rows) {
-    return gather_rows(reshape(broadcast_to(per_unit, repeated_shape), rows),
-                       scenarios.lost_rows());
+    return gather_rows(reshape(broadcast_to(per_unit, repeated_shape), rows), rows_of_lost);
   };
   Reconstruction lost;
-  lost.decoded = gather_rows(reshape(decoded, {G * S * k, classes}), scenarios.lost_rows());
+  lost.decoded = gather_rows(reshape(decoded, {G * S * k, classes}), rows_of_lost);
   lost.target = lost_of(reshape(batch.data_outputs, {G, 1, k, classes}), {G, S, k, classes},
                         {G * S * k, classes});
   lost.labels = lost_of(reshape(batch.labels, {G, 1, k}), {G, S, k}, {G * S * k});

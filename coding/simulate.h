@@ -1,6 +1,7 @@
 // Workers that do not answer, played through on data.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "coding/erasures.h"
@@ -25,7 +26,23 @@ struct GroupBatch {
 // images (G·k, H, W, C), outputs (G·k, classes), labels (G·k): k in a row are a group.
 GroupBatch as_groups(const Tensor& images, const Tensor& outputs, const Tensor& labels, int k);
 
-// The L missing data answers of a batch, all scenarios of all groups.
+// Evaluation mode of the base model, of the code where it is a module, and of its parity models, in
+// the scope; then each module is in the mode it was in before.
+class CodeEvaluationGuard {
+ public:
+  CodeEvaluationGuard(QueryCode& code, Module& base);
+  explicit CodeEvaluationGuard(QueryCode& code);
+
+ private:
+  void add(Module* module);
+  std::vector<std::unique_ptr<EvaluationGuard>> guards_;
+};
+
+// How many of a group's k answers are reconstructions under `pattern`: those of the missing data
+// units, and all k of a code that is not systematic.
+int reconstructed_rows(const QueryCode& code, const ErasurePattern& pattern);
+
+// The L reconstructed answers of a batch, all scenarios of all groups.
 struct Reconstruction {
   Tensor decoded;  // (L, classes)
   Tensor target;   // (L, classes): what the base model would have answered
@@ -33,7 +50,8 @@ struct Reconstruction {
 };
 
 // Every group of the batch under every pattern: erasures = Erasures::scenarios(patterns, G), S per
-// group. Rows come in the order group, pattern, unit. Gradients flow back to the code.
+// group. Rows come in the order group, pattern, unit, reconstructed_rows() of each. Gradients flow
+// back to the code.
 Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& batch,
                                const Erasures& scenarios);
 

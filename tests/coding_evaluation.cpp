@@ -49,6 +49,49 @@ class Neighbour : public QueryCode {
   }
 };
 
+// Asks a + b, a − b and a in place of the data a, b. Every answer is a reconstruction, exact for a
+// linear model, but that a is not found without the third worker.
+class Mixed : public QueryCode {
+ public:
+  Mixed() : QueryCode({2, 1}) {}
+  std::string name() const override { return "mixed"; }
+  bool systematic() const override { return false; }
+  Tensor queries(const Tensor& groups) override {
+    const Tensor a = slice(groups, 1, 0, 1), b = slice(groups, 1, 1, 2);
+    return concat({a + b, a - b, encode(groups)}, 1);
+  }
+  std::int64_t encode_multiply_adds(const Shape&) const override { return 0; }
+  std::int64_t decode_multiply_adds(std::int64_t) const override { return 0; }
+
+ protected:
+  Tensor encode_groups(const Tensor& groups) override { return slice(groups, 1, 0, 1); }
+  Tensor decode_outputs(const Tensor& outputs, const Erasures& erasures) override {
+    std::vector<Tensor> decoded;
+    for (std::int64_t g = 0; g < erasures.groups(); ++g) {
+      const ErasurePattern& pattern = erasures.patterns()[static_cast<std::size_t>(g)];
+      const auto y = [&](std::int64_t unit) {
+        return slice(slice(outputs, 0, g, g + 1), 1, unit, unit + 1);
+      };
+      Tensor a = y(2), b = pattern.lost(0) ? y(2) - y(1) : y(0) - y(2);
+      if (pattern.lost(2)) {
+        a = scale(y(0), 0.0);
+        b = scale(y(0) - y(1), 0.5);
+      }
+      decoded.push_back(concat({a, b}, 1));
+    }
+    return concat(decoded, 0);
+  }
+};
+
+// Remembers whether it was ever asked in training mode.
+struct ModeModel : PixelModel {
+  Tensor forward(const Tensor& x) override {
+    asked_in_training = asked_in_training || training();
+    return PixelModel::forward(x);
+  }
+  bool asked_in_training = false;
+};
+
 }  // namespace
 
 TEST_SUITE("coding") {
@@ -108,9 +151,59 @@ TEST_SUITE("coding") {
     CHECK(guess.recovery_accuracy() == doctest::Approx(3.0 / 7));
   }
 
+  TEST_CASE("every answer of a code that is not systematic is a reconstruction") {
+    const Dataset data = hand_made();
+    PixelModel base;
+    const Tensor outputs = all_outputs(base, data);
+    Mixed code;
+    const auto patterns = standard_patterns(code);
+    REQUIRE(patterns == std::vector<ErasurePattern>{{0}, {1}, {2}});
+    const CodeScore score = evaluate_code(code, base, data, outputs, patterns, {}, 2);
+    // 3 groups of 2 under 3 patterns. The model says 0 1, 2 2, 1 0, the labels are 0 1, 2 0, 1 0.
+    CHECK(score.erasures() == 18);
+    for (int lost : {0, 1}) {
+      const PatternScore& exact = score.patterns[static_cast<std::size_t>(lost)];
+      CHECK(exact.rows == 6);
+      CHECK(exact.recovered == 6);
+      CHECK(exact.correct == 5);
+    }
+    // Without the third worker a is all zeros, which is class 0.
+    CHECK(score.patterns[2].rows == 6);
+    CHECK(score.patterns[2].recovered == 3 + 1);
+    CHECK(score.patterns[2].correct == 2 + 1);
+    CHECK(score.squared_error == doctest::Approx(3.0 / 18));
+  }
+
+  TEST_CASE("an evaluation asks in evaluation mode and puts the mode back") {
+    const Dataset data = hand_made();
+    ModeModel base;
+    const Tensor outputs = all_outputs(base, data);
+    Neighbour code;
+    evaluate_code(code, base, data, outputs, standard_patterns(code));
+    CHECK(!base.asked_in_training);
+    CHECK(base.training());
+    base.eval();
+    evaluate_code(code, base, data, outputs, standard_patterns(code));
+    CHECK(!base.training());
+  }
+
   TEST_CASE("a row of NaN is right about nothing") {
     const Tensor outputs = Tensor::from(std::vector<float>{std::nanf(""), 0, 1, 0, 1, 0}, {2, 3});
     const Tensor labels = Tensor::from(std::vector<std::int64_t>{0, 1}, {2});
     CHECK(accuracy(outputs, labels) == 0.5);
+    CHECK(predicted_classes(outputs) == std::vector<std::int64_t>{-1, 1});
+    CHECK(count_agreeing({-1, 1}, {-1, 1}) == 1);
+    CHECK_THROWS_AS(count_agreeing({1}, {1, 1}), Error);
+
+    // A base model that fails on an image is wrong about it, and its answer cannot be recovered.
+    const Dataset data = hand_made();
+    PixelModel base;
+    Tensor answers = all_outputs(base, data);
+    for (int c = 0; c < 3; ++c) answers.mutable_data<float>()[c] = std::nanf("");
+    Replication twice(2);
+    const CodeScore score =
+        evaluate_code(twice, base, data, answers, standard_patterns(twice), {0, 1});
+    CHECK(score.available_accuracy == 0.5);
+    CHECK(score.recovery_accuracy() < 1);
   }
 }

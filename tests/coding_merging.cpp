@@ -145,6 +145,21 @@ TEST_SUITE("coding") {
     Twice twice(generator);
     CHECK_THROWS_WITH_AS(diagonal_fisher(twice, random({3, 4}, 1)), doctest::Contains("twice"),
                          Error);
+
+    struct Shared : Module {
+      explicit Shared(Generator& generator) : a(4, 4, generator), b(4, 4, generator) {
+        b.weight = a.weight;
+      }
+      Linear a, b;
+      Tensor forward(const Tensor& x) override { return b(a(x)); }
+      void members(Members& m) override {
+        m.child("a", a);
+        m.child("b", b);
+      }
+    };
+    Shared shared(generator);
+    CHECK_THROWS_WITH_AS(diagonal_fisher(shared, random({3, 4}, 1)),
+                         doctest::Contains("share one tensor, the \"weight\" (4,4)"), Error);
   }
 
   TEST_CASE("plain average and COIN by formula") {
@@ -222,8 +237,14 @@ TEST_SUITE("coding") {
     CHECK_THROWS_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.5}}, "coin", merged), Error);
     CHECK_THROWS_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.5}}, "coin+magic", merged),
                     UsageError);
-    CHECK_THROWS_AS(check_recipe(""), UsageError);
+    for (const char* empty : {"", "coin+", "+coin", "coin++refit"})
+      CHECK_THROWS_WITH_AS(check_recipe(empty), doctest::Contains("empty"), UsageError);
+    CHECK_THROWS_WITH_AS(check_recipe("coin+refit+refit"),
+                         doctest::Contains("refit is there twice"), UsageError);
+    for (const char* undoing : {"refit+coin", "refit+average", "average+coin"})
+      CHECK_THROWS_WITH_AS(check_recipe(undoing), doctest::Contains("would undo"), UsageError);
     check_recipe("coin+refit");
+    check_recipe("average+refit");
     CHECK(normalized_weights({}, 4) == std::vector<double>{0.25, 0.25, 0.25, 0.25});
     CHECK(normalized_weights({1, 3}, 2) == std::vector<double>{0.25, 0.75});
     CHECK_THROWS_AS(normalized_weights({1, 0}, 2), UsageError);
@@ -258,6 +279,7 @@ TEST_SUITE("coding") {
     Sequential relu_end(Linear(6, 3, generator, {.activation = Activation::relu}));
     Sequential other(Linear(6, 3, generator, {.activation = Activation::relu}));
     Sequential third(Linear(6, 3, generator, {.activation = Activation::relu}));
+    CHECK(problem.models[0]->training());  // merges write no model, nor its mode
     problem.models = {&relu_end, &other};
     CHECK_THROWS_AS(refit_last_layer(problem, third), Error);
   }
@@ -283,6 +305,14 @@ TEST_SUITE("coding") {
       const Tensor decoded = decode_model(coded(x), known, problem.weights, late);
       CHECK(largest_difference(decoded, outputs[static_cast<std::size_t>(late)]) <= 1e-5);
     }
+  }
+
+  TEST_CASE("decoding is timed by the query") {
+    const DecodingTiming timing = measure_decoding({0.25, 0.75}, 10, 4, 3);
+    CHECK(timing.batch == 4);
+    CHECK(timing.decode_us > 0);
+    CHECK(timing.decode_us_in_batch > 0);
+    CHECK_THROWS_AS(measure_decoding({}, 10), Error);
   }
 
   TEST_CASE("decoding with several coded models") {
@@ -339,6 +369,9 @@ TEST_SUITE("coding") {
     REQUIRE(exact.tasks.size() == 2);
     CHECK(exact.tasks[0].task == "first");
     CHECK(exact.tasks[0].base_accuracy == doctest::Approx(39.0 / 40));
+    CHECK(exact.tasks[0].recovery_accuracy == 1);
+    CHECK(exact.recovery_accuracy == 1);
+    CHECK(exact.decoded_accuracy == doctest::Approx(39.0 / 40));
     CHECK(exact.normalized_decoding_accuracy == doctest::Approx(100));
     CHECK(exact.relative_output_error <= 1e-5);
 
@@ -348,11 +381,18 @@ TEST_SUITE("coding") {
     }
     const DecodingScore poor = bench.score(coded);
     double want = 0;  // f̂_j is minus what the other model says
+    double recovered = 0, right = 0;
     for (std::size_t t = 0; t < 2; ++t) {
       Module& other = t == 0 ? static_cast<Module&>(b) : a;
       const Tensor said = neg(other(scale(cast(tests[t].images, DType::f32), 1.0 / 255)));
       want += 50 * accuracy(said, tests[t].labels) / (39.0 / 40);
+      right += accuracy(said, tests[t].labels) / 2;
+      Module& own = t == 0 ? static_cast<Module&>(a) : b;
+      recovered +=
+          accuracy(said, argmax(own(scale(cast(tests[t].images, DType::f32), 1.0 / 255)))) / 2;
     }
+    CHECK(poor.decoded_accuracy == doctest::Approx(right));
+    CHECK(poor.recovery_accuracy == doctest::Approx(recovered));
     CHECK(poor.normalized_decoding_accuracy == doctest::Approx(want));
     CHECK(poor.relative_output_error == doctest::Approx(1));
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "engine/autograd.h"
@@ -76,6 +77,12 @@ class Taps : public LayerObserver {
       if (!layer) return output;
       check(index_.emplace(&module, layers_.size()).second,
             "[fisher] a layer is used twice in one forward pass; its squares do not add up");
+      for (const NamedTensor& own : module.named_parameters())
+        check(
+            owned_.insert(own.tensor.body()).second,
+            "[fisher] two layers share one tensor, the \"{}\" {} of one of them; their squares do "
+            "not add up",
+            own.name, to_string(own.tensor.shape()));
       layers_.push_back(std::move(layer));
       zeros_.emplace_back();
     }
@@ -104,6 +111,7 @@ class Taps : public LayerObserver {
  private:
   bool first_pass_ = true;
   std::map<const Module*, std::size_t> index_;
+  std::set<const TensorBody*> owned_;  // parameters of the layers met
   std::vector<std::unique_ptr<LayerFisher>> layers_;
   std::vector<Tensor> zeros_;
 };
@@ -111,24 +119,21 @@ class Taps : public LayerObserver {
 // Evaluation mode and no parameter gradients, as long as it lives.
 class Quiet {
  public:
-  explicit Quiet(Module& model) : model_(model), training_(model.training()) {
+  explicit Quiet(Module& model) : evaluation_(model) {
     for (Tensor& parameter : model.parameters()) {
       if (!parameter.requires_grad()) continue;
       parameter.set_requires_grad(false);
       thawed_.push_back(parameter);
     }
-    model.eval();
   }
   ~Quiet() {
     for (Tensor& parameter : thawed_) parameter.set_requires_grad(true);
-    model_.train(training_);
   }
   Quiet(const Quiet&) = delete;
   Quiet& operator=(const Quiet&) = delete;
 
  private:
-  Module& model_;
-  bool training_;
+  EvaluationGuard evaluation_;
   std::vector<Tensor> thawed_;
 };
 

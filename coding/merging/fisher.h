@@ -29,7 +29,7 @@ const char* to_string(FisherKind kind);
 //
 // Layers are met through a LayerObserver, so any model of layers known here will do; another layer
 // kind is one more LayerFisher in fisher.cpp. Error that names the parameters of layers that are
-// not known, and for a layer that a forward pass uses twice.
+// not known, and for a layer that a forward pass uses twice or that shares a tensor with another.
 std::vector<NamedTensor> diagonal_fisher(Module& model, const Tensor& inputs,
                                          FisherKind kind = FisherKind::gaussian,
                                          std::int64_t batch_size = 500);

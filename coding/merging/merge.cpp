@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
 #include "engine/autograd.h"
 #include "engine/ops.h"
@@ -15,8 +14,11 @@ namespace {
 
 std::vector<std::string> split_recipe(const std::string& recipe) {
   std::vector<std::string> steps;
-  std::istringstream text(recipe);
-  for (std::string step; std::getline(text, step, '+');) steps.push_back(step);
+  for (std::size_t begin = 0; begin <= recipe.size();) {
+    const std::size_t plus = std::min(recipe.find('+', begin), recipe.size());
+    steps.push_back(recipe.substr(begin, plus - begin));
+    begin = plus + 1;
+  }
   return steps;
 }
 
@@ -110,17 +112,27 @@ std::vector<double> normalized_weights(std::vector<double> weights, std::size_t 
 
 const std::vector<MergeMethod>& merge_methods() {
   static const std::vector<MergeMethod> methods = {
-      {"average", "nothing but the models", false, average_models},
-      {"coin", "inputs of every task (no labels), gradients", true, coin_merge},
-      {"refit", "inputs of every task (no labels)", true, refit_last_layer},
+      {"average", "nothing but the models", false, true, average_models},
+      {"coin", "inputs of every task (no labels), gradients", true, true, coin_merge},
+      {"refit", "inputs of every task (no labels)", true, false, refit_last_layer},
   };
   return methods;
 }
 
 void check_recipe(const std::string& recipe) {
   const std::vector<std::string> steps = split_recipe(recipe);
-  if (steps.empty()) throw UsageError("the merge method is empty");
-  for (const std::string& step : steps) method_named(step);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].empty())
+      throw UsageError(fmt::format("merge method \"{}\": a step of it is empty", recipe));
+    const MergeMethod& method = method_named(steps[i]);
+    if (std::count(steps.begin(), steps.end(), steps[i]) > 1)
+      throw UsageError(fmt::format("merge method \"{}\": {} is there twice", recipe, steps[i]));
+    if (i > 0 && method.replaces)
+      throw UsageError(
+          fmt::format("merge method \"{}\": {} starts from the models alone and would "
+                      "undo {}; it comes first or not at all",
+                      recipe, steps[i], steps[i - 1]));
+  }
 }
 
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged) {

@@ -37,12 +37,14 @@ struct MergeMethod {
   std::string name;   // "coin"
   std::string needs;  // for people: "inputs of every task (no labels), gradients"
   bool needs_points;
+  bool replaces;  // looks at the models alone: whatever a method before it did would be lost
   void (*apply)(const MergeProblem& problem, Module& merged);
 };
 const std::vector<MergeMethod>& merge_methods();  // average, coin, refit
 
 // Methods joined by '+', from left to right, after the plain average: "average", "coin", "refit",
-// "coin+refit". UsageError for an unknown method, Error for a problem that is not one.
+// "coin+refit". UsageError for an unknown, empty or repeated method, and for one that would undo the
+// method before it ("refit+coin"); Error for a problem that is not one.
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged);
 // The UsageError of merge(), before any work is done.
 void check_recipe(const std::string& recipe);
@@ -51,7 +53,8 @@ void check_recipe(const std::string& recipe);
 // θ = Σ β_i θ_i, buffers too.
 void average_models(const MergeProblem& problem, Module& merged);
 // COIN: θ[j] = Σ β_i F_i[j] θ_i[j] / Σ β_i F_i[j]; the average where Σ β_i F_i[j] is not above 1e-6
-// of its mean over the tensor, because nothing is known there.
+// of its mean over the tensor, because nothing is known there. With damping > 0 no Σ β_i F_i[j] is
+// small, and that hardly ever happens: the damping itself pulls towards the average.
 void coin_merge(const MergeProblem& problem, Module& merged);
 // Keeps the body and solves the last linear layer, bias included, for Σ β_i f_i(x) on all points:
 // ridge regression in closed form.

@@ -1,5 +1,6 @@
 // Last-layer refit: the merged body stays, its head is solved for.
 #include <algorithm>
+#include <memory>
 
 #include "coding/merging/merge.h"
 #include "engine/autograd.h"
@@ -44,8 +45,10 @@ void refit_last_layer(const MergeProblem& problem, Module& merged) {
   check(problem.points.size() == problem.models.size(), "[refit] points of {} tasks for {} models",
         problem.points.size(), problem.models.size());
   NoGradGuard no_grad;
-  for (Module* model : problem.models) model->eval();
-  merged.eval();
+  std::vector<std::unique_ptr<EvaluationGuard>> evaluation;
+  for (Module* model : problem.models)
+    evaluation.push_back(std::make_unique<EvaluationGuard>(*model));
+  const EvaluationGuard merged_evaluation(merged);
   constexpr std::int64_t batch_size = 500;
   Linear* head = nullptr;
   Tensor gram, moment;  // ΦᵀΦ (d+1, d+1), ΦᵀE (d+1, C)
