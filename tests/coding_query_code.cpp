@@ -257,6 +257,25 @@ TEST_SUITE("coding") {
     Safetensors wrong = content;
     wrong.metadata["understudy.k"] = "3";
     CHECK_THROWS_AS(read_learned_code(wrong, "code"), Error);
+    // A small file cannot ask for large networks: every tensor is looked at first.
+    wrong = content;
+    wrong.metadata["understudy.classes"] = "20000";
+    CHECK_THROWS_WITH_AS(read_learned_code(wrong, "code"),
+                         doctest::Contains("code: \"decoder.fc1.weight\" is (18,18)"), Error);
+    wrong = content;
+    wrong.metadata["understudy.r"] = "60";
+    CHECK_THROWS_WITH_AS(read_learned_code(wrong, "code"), doctest::Contains("code: \"encoder.fc2"),
+                         Error);
+    wrong = content;
+    wrong.metadata["understudy.r"] = "2000000000";
+    CHECK_THROWS_WITH_AS(read_learned_code(wrong, "code"), doctest::Contains("code: a code needs"),
+                         Error);
+    wrong = content;
+    std::erase_if(wrong.tensors,
+                  [](const auto& named) { return named.first == "decoder.fc3.bias"; });
+    CHECK_THROWS_WITH_AS(read_learned_code(wrong, "code"),
+                         doctest::Contains("code: \"decoder.fc3.bias\" is not there"), Error);
+    wrong = content;
     wrong.metadata["understudy.k"] = "-2";
     CHECK_THROWS_AS(read_learned_code(wrong, "code"), Error);
     wrong.metadata.clear();

@@ -31,16 +31,15 @@ const LearnedCodeOptions& checked(const LearnedCodeOptions& options) {
   return options;
 }
 
-std::int64_t number(const Safetensors& content, const std::string& file, const std::string& key) {
+std::int64_t number(const Safetensors& content, const std::string& key) {
   const auto found = content.metadata.find(key);
   check(found != content.metadata.end(),
-        "{}: expected the file of a learned code, but its metadata have no \"{}\"", file, key);
+        "expected the file of a learned code, but its metadata have no \"{}\"", key);
   const std::string& text = found->second;
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   check(error == std::errc() && end == text.data() + text.size() && value >= 0,
-        "{}: metadata \"{}\" should be a number from 0 to 2147483647, found \"{}\"", file, key,
-        text);
+        "metadata \"{}\" should be a number from 0 to 2147483647, found \"{}\"", key, text);
   return value;
 }
 
@@ -117,40 +116,63 @@ Safetensors to_safetensors(LearnedCode& code) {
   return content;
 }
 
-std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content,
-                                               const std::string& file) {
+namespace {
+
+LearnedCodeOptions options_in(const Safetensors& content) {
   LearnedCodeOptions options;
-  options.shape.k = static_cast<int>(number(content, file, "understudy.k"));
-  options.shape.r = static_cast<int>(number(content, file, "understudy.r"));
-  options.image = {number(content, file, "understudy.height"),
-                   number(content, file, "understudy.width"),
-                   number(content, file, "understudy.image_channels")};
-  options.classes = number(content, file, "understudy.classes");
+  options.shape.k = static_cast<int>(number(content, "understudy.k"));
+  options.shape.r = static_cast<int>(number(content, "understudy.r"));
+  options.image = {number(content, "understudy.height"), number(content, "understudy.width"),
+                   number(content, "understudy.image_channels")};
+  options.classes = number(content, "understudy.classes");
   const auto text = [&](const std::string& key, const std::string& otherwise) {
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? otherwise : found->second;
   };
   options.encoder = text("understudy.encoder", "mlp");
   options.channels = channel_layout(text("understudy.channels", "aligned"));
-  // Sizes that the tensors do not have would allocate networks of any size: look before making one.
-  const std::int64_t pixels = options.image[0] * options.image[1];
-  check(options.image[0] < 32768 && options.image[1] < 32768 && pixels < (1 << 24) &&
-            options.shape.k <= ErasurePattern::max_units,
-        "{}: images of {}×{} and k = {} are not those of a learned code", file, options.image[0],
-        options.image[1], options.shape.k);
-  if (options.encoder == "mlp") {
-    const Shape expected = {options.shape.k * pixels, options.shape.k * pixels};
-    check(content.at("encoder.fc1.weight").shape() == expected,
-          "{}: encoder.fc1.weight is {}, but k = {} images of {}×{} need {}", file,
-          to_string(content.at("encoder.fc1.weight").shape()), options.shape.k, options.image[0],
-          options.image[1], to_string(expected));
+  // No product of sizes overflows within these.
+  check(options.image[0] < 32768 && options.image[1] < 32768 && options.image[2] < 32768,
+        "images of {}×{}×{} are not those of a learned code", options.image[0], options.image[1],
+        options.image[2]);
+  return checked(options);
+}
+
+// Networks are as large as the metadata say: the tensors must be there in that size before one is
+// made, or a small file could ask for any amount of memory.
+void check_tensors(const Safetensors& content, const LearnedCodeOptions& options) {
+  ParameterShapes expected;
+  const auto add = [&](const std::string& half, const ParameterShapes& shapes) {
+    for (const auto& [name, shape] : shapes) expected.emplace_back(half + name, shape);
+  };
+  check(options.encoder == "mlp", "unknown encoder \"{}\"; there are: {}", options.encoder,
+        fmt::join(encoder_names(), ", "));
+  add("encoder.", MlpEncoder::parameter_shapes(options.shape, options.image[0], options.image[1]));
+  add("decoder.", MlpDecoder::parameter_shapes(options.shape, options.classes));
+  for (const auto& [name, shape] : expected) {
+    const Tensor* tensor = content.find(name);
+    check(tensor && tensor->shape() == shape,
+          "\"{}\" is {}, but k = {}, r = {}, images of {}×{} and {} classes need {}", name,
+          tensor ? to_string(tensor->shape()) : "not there", options.shape.k, options.shape.r,
+          options.image[0], options.image[1], options.classes, to_string(shape));
   }
+}
+
+}  // namespace
+
+std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content,
+                                               const std::string& file) try {
+  const LearnedCodeOptions options = options_in(content);
+  check_tensors(content, options);
   Generator generator(0);
   auto code = std::make_unique<LearnedCode>(options, generator);
   std::vector<NamedTensor> state;
   for (const auto& [name, tensor] : content.tensors) state.push_back({name, tensor});
   code->load_state_dict(state);
   return code;
+} catch (const Error& e) {
+  // Whatever does not fit is the file's fault, not that of a flag.
+  fail("{}: {}", file, e.what());
 }
 
 }  // namespace understudy

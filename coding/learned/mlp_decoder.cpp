@@ -20,6 +20,12 @@ MlpDecoder::MlpDecoder(const CodeShape& shape_, std::int64_t classes_, Generator
   }
 }
 
+ParameterShapes MlpDecoder::parameter_shapes(const CodeShape& shape, std::int64_t classes) {
+  const std::int64_t all = shape.units() * classes, data = shape.k * classes;
+  return {{"fc1.weight", {all, all}}, {"fc1.bias", {all}},          {"fc2.weight", {data, all}},
+          {"fc2.bias", {data}},       {"fc3.weight", {data, data}}, {"fc3.bias", {data}}};
+}
+
 Tensor MlpDecoder::forward(const Tensor& outputs) {
   check(outputs.rank() == 3 && outputs.size(1) == shape.units() && outputs.size(2) == classes,
         "[MlpDecoder] made for outputs (G,{},{}), got {}", shape.units(), classes,

@@ -13,6 +13,7 @@ namespace understudy {
 struct MlpDecoder : OutputDecoder {
   // Weights N(0, 0.01²), biases 0.
   MlpDecoder(const CodeShape& shape, std::int64_t classes, Generator& generator);
+  static ParameterShapes parameter_shapes(const CodeShape& shape, std::int64_t classes);
   Tensor forward(const Tensor& outputs) override;
   void members(Members& m) override;
   std::int64_t multiply_adds() const override;

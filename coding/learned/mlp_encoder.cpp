@@ -20,6 +20,13 @@ MlpEncoder::MlpEncoder(const CodeShape& shape_, std::int64_t height_, std::int64
   }
 }
 
+ParameterShapes MlpEncoder::parameter_shapes(const CodeShape& shape, std::int64_t height,
+                                             std::int64_t width) {
+  const std::int64_t in = shape.k * height * width, out = shape.r * height * width;
+  return {
+      {"fc1.weight", {in, in}}, {"fc1.bias", {in}}, {"fc2.weight", {out, in}}, {"fc2.bias", {out}}};
+}
+
 Tensor MlpEncoder::forward(const Tensor& planes) {
   check(planes.rank() == 4 && planes.size(1) == shape.k && planes.size(2) == height &&
             planes.size(3) == width,

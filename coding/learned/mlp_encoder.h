@@ -12,6 +12,8 @@ namespace understudy {
 struct MlpEncoder : PlaneEncoder {
   // Weights N(0, 0.01²), biases 0.
   MlpEncoder(const CodeShape& shape, std::int64_t height, std::int64_t width, Generator& generator);
+  static ParameterShapes parameter_shapes(const CodeShape& shape, std::int64_t height,
+                                          std::int64_t width);
   Tensor forward(const Tensor& planes) override;
   void members(Members& m) override;
   std::int64_t multiply_adds(std::int64_t height, std::int64_t width) const override;

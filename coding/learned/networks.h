@@ -2,10 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/nn/module.h"
 
 namespace understudy {
+
+// The parameters that a network of given sizes would have, by name: so that a file is looked at
+// before anything as large as it claims is made.
+using ParameterShapes = std::vector<std::pair<std::string, Shape>>;
 
 // planes (M, k, H, W), one colour channel each → parity planes (M, r, H, W).
 struct PlaneEncoder : Module {
