@@ -49,13 +49,28 @@ def without_times(value):
     """The same without what differs from run to run."""
     if isinstance(value, dict):
         return {k: without_times(v) for k, v in value.items()
-                if k != "seconds" and "_us" not in k}
+                if "seconds" not in k and "_us" not in k}
     return [without_times(v) for v in value] if isinstance(value, list) else value
 
 
 def lines_of(out):
     return [without_times(json.loads(line))
             for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def back_to_first_row(out):
+    """Makes a finished merge one that was interrupted after its first method: the checkpoint, which
+    holds no tensors but the rows in its metadata, knows the first alone."""
+    last = out / "last.safetensors"
+    data = last.read_bytes()
+    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    metadata = header["__metadata__"]
+    metadata["epoch"] = "1"
+    metadata["text/rows"] = json.dumps(json.loads(metadata["text/rows"])[:1])
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    last.write_bytes(len(text).to_bytes(8, "little") + text)
+    (out / "result.json").unlink()
 
 
 def shapes(path):
@@ -128,6 +143,21 @@ class Codes(unittest.TestCase):
         self.assertIn("nothing to do", again.stderr)
         self.assertEqual(again.stdout, first.stdout)
 
+    def test_a_code_that_has_not_learned_says_so(self):
+        out = self.folder / "failed"
+        done = run("train_code", *CODE, "--base", self.base, "--epochs", 1, "--lr", 1e-12,
+                   "--quiet", "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("THE CODE HAS NOT LEARNED", done.stdout)
+        self.assertIs(json.loads((out / "result.json").read_text())["learned"], False)
+
+        out = self.folder / "learned"
+        done = run("train_code", *CODE, "--base", self.base, "--validation", 600, "--epochs", 5,
+                   "--lr", 3e-3, "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("NOT LEARNED", done.stdout)
+        self.assertIs(json.loads((out / "result.json").read_text())["learned"], True)
+
     def test_code_refuses_what_cannot_be(self):
         self.assert_error(run("train_code", *CODE), 2, "--base is needed")
         self.assert_error(run("train_code", *CODE, "--base", self.base, "--batch-size", 301), 2,
@@ -152,7 +182,20 @@ class Codes(unittest.TestCase):
         result = json.loads((whole / "result.json").read_text())
         self.assertEqual([row["method"] for row in result["rows"]],
                          ["average", "coin", "refit", "coin+refit"])
+        for key in ("test_accuracy", "test_recovery_accuracy", "test_overall_accuracy", "encode_us",
+                    "decode_us", "decode_us_in_batch", "merge_seconds", "seconds"):
+            self.assertIsInstance(result[key], float, key)
+        self.assertEqual(result["encode_us"], 0)  # the merge happened once, before any query
+        best = max(result["rows"], key=lambda row: row["normalised_decoding_accuracy"])
+        self.assertEqual(result["best_method"], best["method"])
+        self.assertEqual(result["test_recovery_accuracy"], best["recovery_accuracy"])
+        self.assertEqual(result["test_overall_accuracy"], best["decoded_accuracy"])
+        self.assertIn("recovered", first.stdout)
         for row in result["rows"]:
+            for mean, each in (("recovery_accuracy",) * 2, ("decoded_accuracy",) * 2):
+                self.assertAlmostEqual(row[mean], sum(t[each] for t in row["tasks"]) / 2)
+            self.assertAlmostEqual(result["test_accuracy"],
+                                   sum(t["base_accuracy"] for t in row["tasks"]) / 2)
             own = [100 * t["decoded_accuracy"] / t["base_accuracy"] for t in row["tasks"]]
             self.assertAlmostEqual(row["normalised_decoding_accuracy"], sum(own) / 2)
         tensors, metadata = shapes(whole / "coin.safetensors")
@@ -161,13 +204,19 @@ class Codes(unittest.TestCase):
         # A coded network is a network: it serves as the base of a code like any other.
         self.assertEqual(metadata["model"], "mlp 784-16-10")
 
-        process = start("merge_models", *flags, "--out", parts)
-        wait_for((parts / "last.safetensors").exists)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=PATIENCE)
-        self.assertIn(process.returncode, (0, 130), errors)  # 0: the last method was under way
-        self.assertEqual(run("merge_models", *flags, "--out", parts, "--resume").returncode, 0)
+        # A merge is over too soon to be interrupted at a known place.
+        shutil.copytree(whole, parts)
+        back_to_first_row(parts)
+        (parts / "average.safetensors").unlink()
+        self.assert_error(run("merge_models", *flags, "--out", parts), 2, "--resume")
+        last = run("merge_models", *flags, "--out", parts, "--resume")
+        self.assertEqual(last.returncode, 0, last.stderr)
+        self.assertNotIn("average: normalised", last.stderr)
+        self.assertFalse((parts / "average.safetensors").exists())  # done before, not again
+        self.assertIn("coin: normalised", last.stderr)
         self.assertEqual(lines_of(whole), lines_of(parts))
+        self.assertEqual(without_times(result),
+                         without_times(json.loads((parts / "result.json").read_text())))
         self.assertEqual((whole / "model.safetensors").read_bytes(),
                          (parts / "model.safetensors").read_bytes())
 
@@ -181,6 +230,11 @@ class Codes(unittest.TestCase):
         self.assert_error(run("merge_models", *same, "--datasets", "mnist"), 2, "1 for 2 models")
         self.assert_error(run("merge_models", *same, *pair, "--method", "coin+magic"), 2, "magic",
                           "average, coin, refit")
+        for method, reason in (("coin+", "empty"), ("coin+coin", "twice"), ("coin,coin", "twice"),
+                               ("refit+coin", "would undo")):
+            self.assert_error(run("merge_models", *same, *pair, "--method", method), 2, reason)
+        self.assert_error(run("merge_models", *same, "--datasets", "fashion-mnist,cifar-10"), 2,
+                          "--datasets", "cifar-10", str(self.base), "mlp 784-16-10")
         self.assert_error(run("merge_models", *same, *pair, "--weights", "1,x"), 2, "'x'")
         self.assert_error(run("merge_models", *same, *pair, "--weights", "1,-1"), 2, "-1")
         self.assert_error(run("merge_models", *same, *pair, "--points", 6001), 2, "6001", "6000")

@@ -17,7 +17,8 @@ namespace understudy {
 // were missing.
 std::map<std::string, double> test_numbers(const CodeScore& score, int r);
 
-// `test` with what needs no training: time and arithmetic, machines, the guess without a code.
+// `test` with what needs no training: time and arithmetic, machines, the guess without a code;
+// "learned" is false where fewer than twice as many answers are recovered as by chance.
 nlohmann::json code_result(const std::map<std::string, double>& test, LearnedCode& code,
                            Model& base, const TrainTest& data, Device device);
 

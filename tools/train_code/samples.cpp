@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "coding/simulate.h"
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/safetensors.h"
@@ -11,6 +12,7 @@ namespace understudy {
 void write_samples(const std::filesystem::path& path, QueryCode& code, const Dataset& test,
                    std::int64_t groups) {
   NoGradGuard no_grad;
+  const CodeEvaluationGuard evaluation(code);
   const std::int64_t k = code.shape().k, G = std::min(groups, test.size() / k);
   const std::int64_t H = test.images.size(1), W = test.images.size(2), C = test.images.size(3);
   const Tensor index = Tensor::arange(G * k, DType::i64, test.images.device());
