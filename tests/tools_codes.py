@@ -164,7 +164,13 @@ class Codes(unittest.TestCase):
                           "301", "--k 2")
         self.assert_error(run("train_code", *CODE, "--base", self.base, "--loss", "l1"), 2, "mse")
         self.assert_error(run("train_code", *CODE, "--base", self.base, "--validation", 3001), 2,
-                          "3001")
+                          "3001", "--validation 500 will do")
+        code = self.folder / "code"
+        done = run("train_code", *CODE, "--base", self.base, "--epochs", 1, "--validation", 500,
+                   "--out", code)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_error(run("train_code", *CODE, "--base", code), 2, "--base", "learned-code",
+                          "not a classifier")
         self.assert_error(run("train_code", *CODE, "--base", self.base, "--dataset", "cifar-10",
                               "--validation", 500), 1, "784 expected")
         self.assert_error(run("train_code", *CODE, "--base", self.folder / "nothing"), 1, "nothing")

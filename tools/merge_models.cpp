@@ -165,9 +165,8 @@ void print_result(const nlohmann::json& result) {
   }
   fmt::print(
       "\n\nrecovered: the reconstructed answer names the class that the late model would have "
-      "named; "
-      "late: accuracy of\nits reconstructed answers. Best by the normalised accuracy: {}, of mean "
-      "accuracy {:.2f} % where the models had {:.2f} %.\n"
+      "named;\nlate: accuracy of its reconstructed answers. Best on these test images: {}, of mean "
+      "accuracy {:.2f} %\nwhere the models have {:.2f} %. "
       "At query time there is nothing to encode, the merge happened once; decoding takes {:.1f} µs "
       "a query alone, {:.2f} µs\nin a batch of {}.\n{}\n",
       result.at("best_method").get<std::string>(),
@@ -337,7 +336,7 @@ void merge_models(int argc, char** argv) {
       {"rows", rows},
       {"tasks", rows.back().at("tasks")},
       {"definition", normalized_decoding_definition},
-      {"best_method", best.at("method")},  // of the test numbers and of merge_seconds
+      {"best_method", best.at("method")},  // on the test images; of merge_seconds too
       {"test_accuracy", base_accuracy},
       {"test_recovery_accuracy", best.at("recovery_accuracy")},
       {"test_overall_accuracy", best.at("decoded_accuracy")},

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -164,8 +165,10 @@ void train_code(int argc, char** argv) {
   // dataset, in groups
   const TrainTest data = load_dataset(common.dataset, common.data_dir);
   if (choices.validation > data.train.size() / 2)
-    throw UsageError(fmt::format("--validation {}: more than half of the {} training images",
-                                 choices.validation, data.train.size()));
+    throw UsageError(fmt::format(
+        "--validation {}: more than half of the {} training images of {}; --validation {} will do",
+        choices.validation, data.train.size(), common.dataset,
+        std::max<std::int64_t>(1, data.train.size() / 12)));
   const Split split = split_indices(data.train.size(), choices.validation, common.seed, choices.k);
   Loader loader(data.train, {.batch_size = batch_size, .group = choices.k, .seed = common.seed},
                 split.train);
@@ -173,7 +176,13 @@ void train_code(int argc, char** argv) {
 
   // base model: frozen, its answers computed once
   const std::filesystem::path base_file = find_model(choices.base);
-  const std::unique_ptr<Model> base = load_model(base_file, common.model);
+  const Safetensors base_content = read_safetensors(base_file);
+  if (base_content.metadata.contains("understudy.kind"))
+    throw UsageError(
+        fmt::format("--base {}: is a {}, not a classifier; give the run folder of "
+                    "train_classifier",
+                    base_file.string(), base_content.metadata.at("understudy.kind")));
+  const std::unique_ptr<Model> base = unpack_model(base_content, base_file.string(), common.model);
   if (base->classes() != data.train.classes)
     throw UsageError(fmt::format("--base {}: has {} classes, {} has {}", base_file.string(),
                                  base->classes(), common.dataset, data.train.classes));
@@ -290,10 +299,6 @@ void train_code(int argc, char** argv) {
     if (position.epoch < common.epochs) stop_if_interrupted();
   }
   progress.end();
-  if (*position.best_metric < 2.0 / static_cast<double>(data.train.classes))
-    progress.line(
-        "the code has not learned to reconstruct: some settings fail from some starts; try "
-        "another --seed");
 
   nlohmann::json result = code_result(tally.test, code, *base, data, common.device);
   result["validation_recovery_accuracy"] = *position.best_metric;
