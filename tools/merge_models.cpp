@@ -194,6 +194,7 @@ void merge_models(int argc, char** argv) {
   add_choices(options, choices);
   options.parse(argc, argv);
   const CommonOptions& common = options.common;
+  const InterruptGuard interrupt_guard;
   if (choices.models.empty() || choices.datasets.empty())
     throw UsageError(
         "--models and --datasets are needed, e.g. --models runs/a,runs/b --datasets "
@@ -213,7 +214,7 @@ void merge_models(int argc, char** argv) {
   problem.ridge = choices.ridge;
   for (const std::string& method : methods) check_recipe(method);
 
-  RunFolder folder(options);
+  RunFolder folder(options, {files.begin(), files.end()});
   Progress progress(common.quiet);
   if (folder.state() == RunFolder::State::finished) {
     progress.line(fmt::format("{}: is finished; nothing to do", folder.path().string()));
@@ -260,7 +261,6 @@ void merge_models(int argc, char** argv) {
   }
   folder.write_header(description);
   folder.truncate_metrics(position.epoch);
-  const InterruptGuard interrupt_guard;
 
   progress.line(fmt::format(
       "merge_models: {} networks {}, {} parameters each, β = {:.3g}; {} points "
