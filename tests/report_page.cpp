@@ -82,7 +82,7 @@ TEST_SUITE("report") {
   TEST_CASE("A(f) is the mixture of answered and reconstructed") {
     CHECK(accuracy_with_late(0.98, 0.96, 0) == doctest::Approx(0.98));
     CHECK(accuracy_with_late(0.98, 0.96, 1) == doctest::Approx(0.96));
-    // Published, METHODS 1.1: 93.47 % with one answer in ten lost is 84.12 %.
+    // Published (Kosaian et al. 2018): 93.47 % with one answer in ten lost is 84.12 %.
     CHECK(100 * accuracy_with_late(0.9347, 0, 0.10) == doctest::Approx(84.12).epsilon(1e-4));
     CHECK(extra_machines(2, 1) == "50 %");
     CHECK(extra_machines(3, 1) == "33.3 %");

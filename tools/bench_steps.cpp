@@ -86,7 +86,7 @@ struct MlpStep : Workload {
 };
 
 // A code with MLPEncoder and MLPDecoder over a frozen Base-MLP: k = 2, r = 1, 64 groups a step,
-// each under both losses of one answer; squared error, an Adam for each half (METHODS 1.1).
+// each under both losses of one answer; squared error, an Adam for each half (Kosaian et al. 2018).
 struct CodeStep : Workload {
   explicit CodeStep(Generator& generator)
       : base(base_mlp_widths, generator),

@@ -33,7 +33,7 @@ std::vector<CodeResult> code_results(const std::vector<Run>& runs);
 const CodeResult* best_code(const std::vector<CodeResult>& results);
 
 // The accuracy that users see when a share `late` of the answers is reconstructed instead of waited
-// for: (1−f)·A_available + f·A_degraded (METHODS 1.1). With A_degraded = 0 the answer is lost.
+// for: (1−f)·A_available + f·A_degraded (Kosaian et al. 2018). With A_degraded = 0 the answer is lost.
 double accuracy_with_late(double available, double degraded, double late);
 std::string extra_machines(int k, int r);  // "50 %"
 
