@@ -131,8 +131,10 @@ TEST_SUITE("report") {
     CHECK(coin[1] == "90.00 %");
     CHECK(coin[2] == "82.00 %");
     CHECK(coin[3] == "92.6 %");
-    CHECK(coin[5] == "50 %");
-    CHECK(coin[6] == "600 ms");
+    CHECK(coin[4] == "85.00 %");  // recovery-accuracy, the mean of both tasks
+    CHECK(coin[6] == "50 %");
+    CHECK(coin[7] == "0, 6.85");  // µs
+    CHECK(coin[8] == "600 ms");
     CHECK(contains(page(folders.runs()),
                    "100 · accuracy of the reconstructed answers of model j / accuracy of model j"));
   }
