@@ -80,15 +80,14 @@ inline void write_merge(const std::filesystem::path& folder) {
   head["dataset"] = nlohmann::json::array({head["dataset"], head["dataset"]});
   write_text(folder / "header.json", head.dump());
   const auto tasks = [](double decoded) {
-    return nlohmann::json::array(
-        {{{"dataset", "mnist"},
-          {"base_accuracy", 0.96},
-          {"decoded_accuracy", decoded},
-          {"recovery_accuracy", 0.9}},
-         {{"dataset", "fashion-mnist"},
-          {"base_accuracy", 0.84},
-          {"decoded_accuracy", decoded},
-          {"recovery_accuracy", 0.8}}});
+    return nlohmann::json::array({{{"dataset", "mnist"},
+                                   {"base_accuracy", 0.96},
+                                   {"decoded_accuracy", decoded},
+                                   {"recovery_accuracy", 0.9}},
+                                  {{"dataset", "fashion-mnist"},
+                                   {"base_accuracy", 0.84},
+                                   {"decoded_accuracy", decoded},
+                                   {"recovery_accuracy", 0.8}}});
   };
   nlohmann::json result = {{"model", "mlp 784-400-400-10"},
                            {"extra_machines_percent", 50.0},
