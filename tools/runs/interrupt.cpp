@@ -2,25 +2,28 @@
 
 #include <signal.h>
 
+#include <atomic>
+
 namespace understudy {
 namespace {
 
-volatile sig_atomic_t caught = 0;
+// Lock-free, so that the handler may write it on whichever thread the signal arrives.
+std::atomic<bool> caught = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
 struct sigaction before_int, before_term;
 
 void mark(int signal) {
-  if (caught) {
+  if (caught.exchange(true)) {
     // The second time: end as if nothing had been installed.
     ::signal(signal, SIG_DFL);
     ::raise(signal);
   }
-  caught = 1;
 }
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() {
-  caught = 0;
+  caught = false;
   struct sigaction action = {};
   action.sa_handler = mark;
   action.sa_flags = SA_RESTART;
@@ -34,6 +37,6 @@ InterruptGuard::~InterruptGuard() {
   sigaction(SIGTERM, &before_term, nullptr);
 }
 
-bool interrupted() { return caught != 0; }
+bool interrupted() { return caught; }
 
 }  // namespace understudy
