@@ -4,45 +4,15 @@ tools_codes.py BIN_DIR DATA_DIR [unittest arguments]; ctest runs each test by it
 bundled samples.
 """
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-import time
 import unittest
-from pathlib import Path
 
-BIN = Path()
-DATA = Path()
-PATIENCE = 300  # seconds; only a hang takes so long, also under a sanitizer
+from programs import PATIENCE, InFolder, run, start, wait_for
 
 BASE = ["--dataset", "fashion-mnist", "--epochs", "1", "--hidden", "16", "--batch-size", "100"]
 CODE = ["--dataset", "fashion-mnist", "--k", "2", "--epochs", "2", "--validation", "3000",
         "--batch-size", "300", "--threads", "2", "--seed", "5"]
-
-
-def environment():
-    return {k: v for k, v in os.environ.items()
-            if not k.startswith("UNDERSTUDY_") or k == "UNDERSTUDY_ISA"}
-
-
-def run(program, *flags):
-    return subprocess.run([BIN / program, *map(str, flags), "--data-dir", DATA],
-                          capture_output=True, text=True, timeout=PATIENCE, env=environment())
-
-
-def start(program, *flags):
-    return subprocess.Popen([BIN / program, *map(str, flags), "--data-dir", DATA], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
-
-
-def wait_for(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def without_times(value):
@@ -80,10 +50,9 @@ def shapes(path):
             if name != "__metadata__"}, header.get("__metadata__", {})
 
 
-class Codes(unittest.TestCase):
+class Codes(InFolder):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="understudy-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        super().setUp()
         self.base = self.trained("base")
 
     def trained(self, name, *flags):
@@ -91,13 +60,6 @@ class Codes(unittest.TestCase):
         done = run("train_classifier", *BASE, "--out", out, *flags)
         self.assertEqual(done.returncode, 0, done.stderr)
         return out
-
-    def assert_error(self, result, code, *parts):
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
-        for part in parts:
-            self.assertIn(part, result.stderr)
-        self.assertEqual(result.stdout, "")
 
     def test_code_files_results_and_resumption(self):
         whole, parts = self.folder / "whole", self.folder / "parts"
@@ -247,5 +209,4 @@ class Codes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    BIN, DATA = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
     unittest.main()

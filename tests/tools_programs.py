@@ -9,43 +9,14 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
-import time
 import unittest
-from pathlib import Path
 
-BIN = Path()
-DATA = Path()
-PATIENCE = 300  # seconds; only a hang takes so long, also under a sanitizer
+from programs import BIN, DATA, PATIENCE, InFolder, environment, run, start, wait_for
 
 # Two epochs of 3,000 steps of a small network: long enough to be interrupted in the middle.
 TRAIN = ["--dataset", "fashion-mnist", "--hidden", "16", "--epochs", "2", "--batch-size", "2",
          "--schedule", "cosine", "--threads", "2", "--seed", "7"]
 SHORT = ["--dataset", "fashion-mnist", "--hidden", "16", "--epochs", "2", "--batch-size", "500"]
-
-
-def environment(**extra):
-    clean = {k: v for k, v in os.environ.items()
-             if not k.startswith("UNDERSTUDY_") or k == "UNDERSTUDY_ISA"}
-    return clean | {"UNDERSTUDY_DATA_DIR": str(DATA)} | extra
-
-
-def run(program, *flags, **extra):
-    return subprocess.run([BIN / program, *map(str, flags)], capture_output=True, text=True,
-                          timeout=PATIENCE, env=environment(**extra))
-
-
-def start(program, *flags):
-    return subprocess.Popen([BIN / program, *map(str, flags)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=environment())
-
-
-def wait_for(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def metrics(out):
@@ -59,18 +30,7 @@ def checkpoint_metadata(path):
     return json.loads(data[8:8 + int.from_bytes(data[:8], "little")])["__metadata__"]
 
 
-class Programs(unittest.TestCase):
-    def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="understudy-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-
-    def assert_error(self, result, code, *parts):
-        self.assertEqual(result.returncode, code, result.stderr)
-        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
-        for part in parts:
-            self.assertIn(part, result.stderr)
-        self.assertEqual(result.stdout, "")
-
+class Programs(InFolder):
     def same_end(self, first, second):
         self.assertEqual((first / "model.safetensors").read_bytes(),
                          (second / "model.safetensors").read_bytes())
@@ -299,5 +259,4 @@ class Programs(unittest.TestCase):
 PROGRAMS = {"train_classifier", "train_code", "merge_models", "report"}
 
 if __name__ == "__main__":
-    BIN, DATA = Path(sys.argv.pop(1)), Path(sys.argv.pop(1))
     unittest.main()
