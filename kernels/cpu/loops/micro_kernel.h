@@ -1,0 +1,53 @@
+// The product that every convolution ends in: a few rows times a panel of a few vectors, summed in
+// registers. Per step of the reduction it loads `Vectors` vectors and `Rows` single elements for
+// Rows · Vectors multiply-adds; the sums must fill the registers to hide the multiply-adds' latency
+// (4 or 5 cycles, two a cycle: at least 8 to 10 sums) and leave room for the operands.
+//
+// Sources that include this are compiled with -ffp-contract=fast: a · b + c is one instruction
+// where there is one, as in BLAS.
+#pragma once
+
+#include "kernels/cpu/loops/vector.h"
+
+namespace understudy::cpu::UNDERSTUDY_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+inline constexpr int tile_rows = 8;  // 16 sums of 32 registers: 8 row pointers stay in registers too
+#else
+inline constexpr int tile_rows = 6;  // 12 sums of 16 registers
+#endif
+inline constexpr int tile_vectors = 2;
+template <class T>
+inline constexpr Index tile_columns = tile_vectors * lanes<T>;
+
+template <class T, int Rows, int Vectors>
+struct Sums {
+  Vector<T> at[Rows][Vectors];
+
+  [[gnu::always_inline]] void clear() {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) at[i][v] = Vector<T>{};
+  }
+
+  // at[i][v] += Σ over d < depth of a[i][d · a_step] · panel[d · b_step + v · lanes ...]
+  [[gnu::always_inline]] void add(Index depth, const T* const (&a)[Rows], Index a_step,
+                                  const T* panel, Index b_step) {
+    for (Index d = 0; d < depth; ++d) {
+      Vector<T> b[Vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) b[v] = load(panel + d * b_step + v * lanes<T>);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) {
+        const T x = a[i][d * a_step];
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) at[i][v] += x * b[v];
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace understudy::cpu::UNDERSTUDY_ISA
