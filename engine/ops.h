@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "kernels/conv2d.h"
 
 namespace understudy {
 
@@ -92,6 +93,17 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
 // X with A · X = B, A (n, n) symmetric positive definite, B (n, m); in double inside. No gradient.
 // Error when A is not positive definite.
 Tensor solve_spd(const Tensor& a, const Tensor& b);
+
+// ---- convolution: images (N, H, W, C), filters (K, R, S, C) (kernels/conv2d.h) ----
+// activation(convolution + bias): (N, P, Q, K); bias (K) or undefined.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& conv = {},
+              Activation activation = Activation::none);
+// activation(scale · convolution + shift + residual): a batch norm in evaluation mode, and what
+// comes after it, in the same kernel. scale and shift (K); residual like the result, or undefined.
+// No gradient: for inference.
+Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
+                     const Tensor& shift, const Tensor& residual, const Conv2d& conv = {},
+                     Activation activation = Activation::none);
 
 // ---- softmax and losses; C is the last axis ----
 Tensor softmax(const Tensor& x);

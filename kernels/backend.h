@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/conv2d.h"
 #include "kernels/device.h"
 #include "kernels/elementwise.h"
 #include "kernels/view.h"
@@ -22,6 +23,15 @@ struct Epilogue {
   const ConstView* bias = nullptr;  // (N), dense; null for none
   bool relu = false;
   bool accumulate = false;  // out += instead of out =
+};
+
+// What a convolution does to its result while it is still in cache, in this order: · scale (K),
+// + bias (K), + residual (N, P, Q, K), ReLU. All dense; null for none.
+struct ConvEpilogue {
+  const ConstView* scale = nullptr;
+  const ConstView* bias = nullptr;
+  const ConstView* residual = nullptr;
+  bool relu = false;
 };
 
 // One parameter p with its gradient g as the fused optimisers see them; all dense, `count` elements
@@ -124,6 +134,16 @@ class Backend {
   // Solves a · x = b for symmetric positive definite a (n, n), b (n, m), dense doubles, in place of
   // b by Cholesky; `a` is overwritten. False when a is not positive definite, b then as it was.
   virtual bool solve_spd(const View& a, const View& b) = 0;
+
+  // ---- convolution (kernels/conv2d.h); everything dense ----
+  // y (N, P, Q, K) from x (N, H, W, C) and w (K, R, S, C), then the epilogue.
+  virtual void conv2d(const View& y, const ConstView& x, const ConstView& w, const Conv2d& conv,
+                      const ConvEpilogue& epilogue) = 0;
+  // The gradients of Σ dy · conv2d(x, w) with respect to x and to w.
+  virtual void conv2d_input_gradient(const View& dx, const ConstView& dy, const ConstView& w,
+                                     const Conv2d& conv) = 0;
+  virtual void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
+                                      const Conv2d& conv) = 0;
 
   // ---- optimisers: one fused pass over all parameters ----
   virtual void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) = 0;

@@ -52,6 +52,14 @@ class CpuBackend final : public Backend {
               const Epilogue& epilogue) override;
   bool solve_spd(const View& a, const View& b) override;
 
+  // conv.cpp
+  void conv2d(const View& y, const ConstView& x, const ConstView& w, const Conv2d& conv,
+              const ConvEpilogue& epilogue) override;
+  void conv2d_input_gradient(const View& dx, const ConstView& dy, const ConstView& w,
+                             const Conv2d& conv) override;
+  void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
+                              const Conv2d& conv) override;
+
   // optimizer.cpp
   void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) override;
   void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) override;

@@ -21,6 +21,7 @@ const std::vector<OpCase>& op_cases() {
     add_reduction_cases(cases);
     add_product_cases(cases);
     add_row_cases(cases);
+    add_conv_cases(cases);
     return cases;
   }();
   return all;

@@ -50,6 +50,7 @@ void add_shape_cases(std::vector<OpCase>& cases);
 void add_reduction_cases(std::vector<OpCase>& cases);
 void add_product_cases(std::vector<OpCase>& cases);
 void add_row_cases(std::vector<OpCase>& cases);
+void add_conv_cases(std::vector<OpCase>& cases);
 
 // ---- inputs ----
 

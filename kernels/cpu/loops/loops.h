@@ -13,6 +13,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/loops/conv_winograd.h"
 #include "kernels/elementwise.h"
 #include "kernels/philox.h"
 
@@ -96,6 +97,43 @@ struct MoveLoops {
   void (*add)(Index n, T* out, const T* in);  // out += in
 };
 
+// Some pixels of a convolution's result times one panel of filters. A pixel's window is a list of
+// parts, each `depth` consecutive elements.
+template <class T>
+struct WindowProduct {
+  Index pixels;           // any number
+  Index parts, depth;     // any number, also none
+  const T* const* part;   // [tile][parts][tile_rows]; past the last pixel anything readable
+  const T* panel;         // [parts][depth][tile_columns]
+  T* y;                   // pixel i is at y + offset[i]
+  const Index* offset;    // [pixels]
+  Index columns;          // of this panel: 1 to tile_columns
+  const T *scale, *bias;  // (columns) or null
+  const T* residual;      // pixel i at residual + offset[i], or null
+  bool relu;
+};
+// A few filters' gradient for one part of the window:
+// dw[i, j] (+)= Σ over runs and t < length of dy[t · dy_step + first_filter + i] · x[t · x_step + j].
+template <class T>
+struct WindowRun {
+  const T *dy, *x;
+  Index length;
+};
+template <class T>
+struct WindowGradient {
+  const WindowRun<T>* runs;
+  Index first_filter, run_count, dy_step, x_step;
+  T* dw;                           // (rows, columns), rows dw_stride apart
+  Index dw_stride, rows, columns;  // rows up to tile_rows; any number of columns
+  bool accumulate;
+};
+template <class T>
+struct ConvLoops {
+  Index tile_rows, tile_columns;  // pixels, and filters or channels, that are summed together
+  void (*window_product)(const WindowProduct<T>& product);
+  void (*window_gradient)(const WindowGradient<T>& gradient);
+};
+
 template <class T>
 struct RandomLoops {
   // Element i of the draw described at Backend::uniform, for i in [begin, end).
@@ -117,6 +155,8 @@ struct Loops {
   const OptimizerLoops<T>* optimizer;
   const MoveLoops<T>* move;
   const RandomLoops<T>* random;
+  const ConvLoops<T>* conv;
+  const WinogradLoops<T>* winograd;
 };
 
 // The tables in use.
@@ -142,6 +182,10 @@ const ConvertLoops& convert_loops();
   extern const MoveLoops<double> move_f64;           \
   extern const RandomLoops<float> random_f32;        \
   extern const RandomLoops<double> random_f64;       \
+  extern const ConvLoops<float> conv_f32;            \
+  extern const ConvLoops<double> conv_f64;           \
+  extern const WinogradLoops<float> winograd_f32;    \
+  extern const WinogradLoops<double> winograd_f64;   \
   extern const ConvertLoops convert;                 \
   }
 UNDERSTUDY_DECLARE_LOOPS(baseline)

@@ -13,13 +13,14 @@ namespace understudy::cpu::UNDERSTUDY_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-inline constexpr int tile_rows = 8;  // 16 sums of 32 registers: 8 row pointers stay in registers too
+// 16 sums of 32 registers, for the row pointers must stay in registers too.
+inline constexpr int tile_rows = 8;
 #else
 inline constexpr int tile_rows = 6;  // 12 sums of 16 registers
 #endif
 inline constexpr int tile_vectors = 2;
 template <class T>
-inline constexpr Index tile_columns = tile_vectors * lanes<T>;
+inline constexpr Index tile_columns = lanes<T>* tile_vectors;
 
 template <class T, int Rows, int Vectors>
 struct Sums {

@@ -3,6 +3,10 @@
 // between them.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "kernels/cpu/loops/loops.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
@@ -38,13 +42,29 @@ template <class T>
 // The first n of a vector's lanes, 0 <= n <= lanes; the others read as zero and are not written.
 template <class T>
 [[gnu::always_inline]] inline Vector<T> load_some(const T* p, Index n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+  else
+    return (Vector<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p);
+#else
   Vector<T> v = {};
+  if (n == lanes<T>) return load(p);
   for (Index i = 0; i < n; ++i) v[i] = p[i];
   return v;
+#endif
 }
 template <class T>
 [[gnu::always_inline]] inline void store_some(T* p, Vector<T> v, Index n) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), (__m512d)v);
+#else
+  if (n == lanes<T>) return store(p, v);
   for (Index i = 0; i < n; ++i) p[i] = v[i];
+#endif
 }
 
 }  // namespace

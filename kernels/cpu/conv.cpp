@@ -1,0 +1,85 @@
+// Convolution: which algorithm for which shape.
+#include "kernels/check.h"
+#include "kernels/cpu/conv_implicit.h"
+#include "kernels/cpu/conv_shape.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace understudy::cpu {
+namespace {
+
+bool is_product(const ConvShape& s) {
+  return s.R == 1 && s.S == 1 && s.conv.stride == HeightWidth(1) &&
+         s.conv.padding == HeightWidth(0);
+}
+
+enum class Pass { forward, input_gradient, weight_gradient };
+
+ConvAlgorithm choose(const ConvShape& s, Pass) {
+  const ConvAlgorithm wanted = s.conv.algorithm;
+  if (wanted != ConvAlgorithm::automatic) {
+    check(wanted == ConvAlgorithm::implicit || (wanted == ConvAlgorithm::product && is_product(s)),
+          "[conv2d] the algorithm '{}' does not apply to windows of {}x{} with stride {}x{}, "
+          "padding {}x{} and dilation {}x{}",
+          to_string(wanted), s.R, s.S, s.conv.stride.height, s.conv.stride.width,
+          s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height,
+          s.conv.dilation.width);
+    return wanted;
+  }
+  return is_product(s) ? ConvAlgorithm::product : ConvAlgorithm::implicit;
+}
+
+// Images and filters as matrices: (pixels, channels) and (filters, channels).
+ConstView matrix(const void* data, DType dtype, std::int64_t rows, std::int64_t columns) {
+  return {data, dtype, {rows, columns}, {columns, 1}};
+}
+ConstView transposed(const ConstView& m) {
+  return {m.data, m.dtype, {m.shape[1], m.shape[0]}, {m.strides[1], m.strides[0]}};
+}
+View matrix(void* data, DType dtype, std::int64_t rows, std::int64_t columns) {
+  return {data, dtype, {rows, columns}, {columns, 1}};
+}
+
+}  // namespace
+
+void CpuBackend::conv2d(const View& y, const ConstView& x, const ConstView& w, const Conv2d& conv,
+                        const ConvEpilogue& epilogue) {
+  const ConvShape s = conv_shape(x.shape, w.shape, y.shape, conv);
+  // The product of matrices has no scale and no residual.
+  const bool plain = epilogue.scale == nullptr && epilogue.residual == nullptr;
+  const ConvAlgorithm algorithm = choose(s, Pass::forward);
+  if (algorithm == ConvAlgorithm::product && plain)
+    return matmul(matrix(y.data, y.dtype, s.N * s.P * s.Q, s.K),
+                  matrix(x.data, x.dtype, s.N * s.P * s.Q, s.C),
+                  transposed(matrix(w.data, w.dtype, s.K, s.C)),
+                  {.bias = epilogue.bias, .relu = epilogue.relu});
+  with_float(y.dtype, [&]<class T>(Type<T>) {
+    implicit_forward(s, y.as<T>(), x.as<T>(), w.as<T>(), epilogue);
+  });
+}
+
+void CpuBackend::conv2d_input_gradient(const View& dx, const ConstView& dy, const ConstView& w,
+                                       const Conv2d& conv) {
+  const ConvShape s = conv_shape(dx.shape, w.shape, dy.shape, conv);
+  if (choose(s, Pass::input_gradient) == ConvAlgorithm::product)
+    return matmul(matrix(dx.data, dx.dtype, s.N * s.P * s.Q, s.C),
+                  matrix(dy.data, dy.dtype, s.N * s.P * s.Q, s.K),
+                  matrix(w.data, w.dtype, s.K, s.C), {});
+  with_float(dx.dtype, [&]<class T>(Type<T>) {
+    implicit_input_gradient(s, dx.as<T>(), dy.as<T>(), w.as<T>());
+  });
+}
+
+void CpuBackend::conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
+                                        const Conv2d& conv) {
+  const ConvShape s = conv_shape(x.shape, dw.shape, dy.shape, conv);
+  if (choose(s, Pass::weight_gradient) == ConvAlgorithm::product)
+    return matmul(matrix(dw.data, dw.dtype, s.K, s.C),
+                  transposed(matrix(dy.data, dy.dtype, s.N * s.P * s.Q, s.K)),
+                  matrix(x.data, x.dtype, s.N * s.P * s.Q, s.C), {});
+  with_float(dw.dtype, [&]<class T>(Type<T>) {
+    implicit_weight_gradient(s, dw.as<T>(), dy.as<T>(), x.as<T>());
+  });
+}
+
+}  // namespace understudy::cpu
