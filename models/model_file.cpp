@@ -1,5 +1,6 @@
 #include "models/model_file.h"
 
+#include "engine/nn/pytorch_state.h"
 #include "kernels/check.h"
 #include "models/registry.h"
 
@@ -7,7 +8,8 @@ namespace understudy {
 
 Safetensors pack_model(Model& model, std::map<std::string, std::string> metadata) {
   Safetensors content;
-  for (auto& [name, tensor] : model.state_dict()) content.tensors.emplace_back(name, tensor);
+  for (const NamedTensor& named : pytorch_state(model))
+    content.tensors.emplace_back(named.name, named.tensor);
   content.metadata = std::move(metadata);
   content.metadata["model"] = model.describe();
   content.metadata["format"] = "pt";  // what safetensors.torch writes; some readers insist on it
@@ -43,7 +45,7 @@ std::unique_ptr<Model> unpack_model(const Safetensors& content, const std::strin
     check(described <= held, "\"{}\" has {} values, the file holds {}", architecture, described,
           held);
     std::unique_ptr<Model> model = make_model(architecture);
-    model->load_state_dict(state);
+    load_pytorch_state(*model, std::move(state));
     return model;
   } catch (const Error& error) {
     fail("{}: {}", file, error.what());

@@ -1,5 +1,5 @@
-// Models as safetensors files: the parameters under PyTorch's names, and the architecture as text
-// under the metadata key "model".
+// Models as safetensors files: the parameters under PyTorch's names and in its order of axes, and
+// the architecture as text under the metadata key "model".
 #pragma once
 
 #include <filesystem>

@@ -5,8 +5,10 @@
 #include <memory>
 
 #include "engine/autograd.h"
+#include "engine/nn/convolution.h"
 #include "engine/nn/init.h"
 #include "engine/nn/linear.h"
+#include "engine/nn/pytorch_state.h"
 #include "engine/nn/sequential.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
@@ -221,6 +223,60 @@ TEST_SUITE("engine") {
                          "[Linear] 0 inputs and 3 outputs: both must be at least 1", Error);
   }
 
+  TEST_CASE("Convolution computes with its stride, padding and dilation, and ReLU on demand") {
+    Generator g(4, Stream::test);
+    Convolution layer(2, 3, {3, 1}, g,
+                      {.conv = {.stride = 2, .padding = {2, 0}, .dilation = {2, 1}},
+                       .activation = Activation::relu});
+    CHECK(layer.weight.shape() == Shape{3, 3, 1, 2});
+    CHECK(layer.in() == 2);
+    CHECK(layer.out() == 3);
+    CHECK(layer.kernel() == HeightWidth{3, 1});
+    CHECK(largest(layer.weight) <= 1 / std::sqrt(6.0));  // PyTorch's default: fan in 3·1·2
+    CHECK(largest(layer.bias) <= 1 / std::sqrt(6.0));
+    Tensor x = Tensor::empty({2, 5, 4, 2});
+    fill_normal(x, g, 0, 1);
+    const Tensor by_hand = relu(conv2d(x, layer.weight, layer.bias, layer.conv));
+    CHECK(by_hand.shape() == Shape{2, 3, 2, 3});
+    const auto expected = by_hand.to_vector<float>(), found = layer(x).to_vector<float>();
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      CHECK(std::abs(found[i] - expected[i]) <= 1e-6);
+    Convolution plain(2, 3, 1, g, {.bias = false});
+    CHECK(names_of(plain.named_parameters()) == Names{"weight"});
+    CHECK_THROWS_WITH_AS(Convolution(2, 0, 3, g),
+                         "[Convolution] 2 channels to 0, windows of 3x3: all must be at least 1",
+                         Error);
+  }
+
+  TEST_CASE("weights of convolutions leave and come in PyTorch's order of axes") {
+    Generator g(4, Stream::test);
+    Sequential net(Convolution(2, 3, {5, 4}, g), Flatten(), Linear(3, 2, g));
+    const std::vector<NamedTensor> state = pytorch_state(net);
+    REQUIRE(names_of(state) == Names{"0.weight", "0.bias", "2.weight", "2.bias"});
+    CHECK(state[0].tensor.shape() == Shape{3, 2, 5, 4});
+    const auto& layer = dynamic_cast<Convolution&>(net[0]);
+    const auto inside = layer.weight.to_vector<float>();
+    const auto outside = state[0].tensor.to_vector<float>();
+    for (int k = 0; k < 3; ++k)
+      for (int r = 0; r < 5; ++r)
+        for (int s = 0; s < 4; ++s)
+          for (int c = 0; c < 2; ++c)
+            CHECK(inside[((k * 5 + r) * 4 + s) * 2 + c] == outside[((k * 2 + c) * 5 + r) * 4 + s]);
+    CHECK(state[2].tensor.to_vector<float>() ==
+          dynamic_cast<Linear&>(net[2]).weight.to_vector<float>());
+
+    Sequential other(Convolution(2, 3, {5, 4}, g), Flatten(), Linear(3, 2, g));
+    load_pytorch_state(other, state);
+    CHECK(dynamic_cast<Convolution&>(other[0]).weight.to_vector<float>() == inside);
+    auto wrong = state;
+    wrong[0].tensor = layer.weight.detach();
+    CHECK_THROWS_WITH_AS(load_pytorch_state(other, wrong),
+                         doctest::Contains("0.weight is (3,4,2,5), expected (3,5,4,2)"), Error);
+    wrong[0].tensor = Tensor::zeros({3, 2, 5});
+    CHECK_THROWS_WITH_AS(load_pytorch_state(other, wrong),
+                         doctest::Contains("0.weight is (3,2,5), expected (3,5,4,2)"), Error);
+  }
+
   TEST_CASE("Sequential runs in order under PyTorch's names") {
     Generator g(5, Stream::test);
     Sequential net(Flatten(), Linear(4, 3, g), ReLU(), Linear(3, 2, g));
@@ -261,6 +317,11 @@ TEST_SUITE("engine") {
     is_uniform(w, std::sqrt(2.0 * 6 / 500));
     init_kaiming_uniform(w, g, std::sqrt(2.0));
     is_uniform(w, std::sqrt(6.0 / 300));
+    Tensor filters = Tensor::empty({200, 3, 3, 40});
+    init_kaiming_normal(filters, g, std::sqrt(2.0));
+    std::tie(mean, std) = mean_and_std(filters);
+    CHECK(std::abs(mean) <= 1e-3);
+    CHECK(std::abs(std - std::sqrt(2.0 / (9 * 200))) <= 4e-4);
     Tensor bias = Tensor::empty({20000});
     init_pytorch_default(w, bias, g);
     is_uniform(w, 1 / std::sqrt(300.0));

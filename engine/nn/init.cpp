@@ -38,6 +38,12 @@ void init_kaiming_uniform(Tensor& weight, Generator& generator, double gain) {
   fill_uniform(weight, generator, -a, a);
 }
 
+void init_kaiming_normal(Tensor& weight, Generator& generator, double gain) {
+  const Fan fan = fan_of(weight.shape());
+  const double fan_out = static_cast<double>(std::max<std::int64_t>(fan.out, 1));
+  fill_normal(weight, generator, 0, gain / std::sqrt(fan_out));
+}
+
 void init_pytorch_default(Tensor& weight, Tensor& bias, Generator& generator) {
   const Fan fan = fan_of(weight.shape());
   const double a = 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(fan.in, 1)));

@@ -16,7 +16,7 @@ template <class Keep>
 std::vector<NamedTensor> collect(Module& module, Keep keep) {
   std::vector<NamedTensor> found;
   std::unordered_set<std::string> paths;
-  Members members([&](const std::string& path, Tensor& tensor, MemberKind kind) {
+  Members members([&](const std::string& path, Tensor& tensor, MemberKind kind, WeightLayout) {
     check(paths.insert(path).second, "[module] two members have the path \"{}\"", path);
     if (keep(kind)) found.push_back({path, tensor});
   });
@@ -28,7 +28,7 @@ std::vector<NamedTensor> collect(Module& module, Keep keep) {
 template <class Applies, class Convert>
 void replace_members(Module& module, Applies applies, Convert convert) {
   NoGradGuard no_grad;
-  Members members([&](const std::string&, Tensor& tensor, MemberKind) {
+  Members members([&](const std::string&, Tensor& tensor, MemberKind, WeightLayout) {
     if (!applies(tensor)) return;
     const bool requires_grad = tensor.requires_grad();
     tensor = convert(tensor);
@@ -39,16 +39,16 @@ void replace_members(Module& module, Applies applies, Convert convert) {
 
 }  // namespace
 
-void Members::add(const std::string& name, Tensor& tensor, MemberKind kind) {
-  if (tensor.defined() && visit_) visit_(prefix_ + name, tensor, kind);
+void Members::add(const std::string& name, Tensor& tensor, MemberKind kind, WeightLayout layout) {
+  if (tensor.defined() && visit_) visit_(prefix_ + name, tensor, kind, layout);
 }
 
-void Members::parameter(const std::string& name, Tensor& tensor) {
-  add(name, tensor, MemberKind::parameter);
+void Members::parameter(const std::string& name, Tensor& tensor, WeightLayout layout) {
+  add(name, tensor, MemberKind::parameter, layout);
 }
 
 void Members::buffer(const std::string& name, Tensor& tensor) {
-  add(name, tensor, MemberKind::buffer);
+  add(name, tensor, MemberKind::buffer, WeightLayout::plain);
 }
 
 void Members::child(const std::string& name, Module& module) {
@@ -129,7 +129,7 @@ void Module::load_state_dict(const std::vector<NamedTensor>& state) {
 }
 
 void Module::set_requires_grad(bool value) {
-  Members members([&](const std::string&, Tensor& tensor, MemberKind kind) {
+  Members members([&](const std::string&, Tensor& tensor, MemberKind kind, WeightLayout) {
     if (kind == MemberKind::parameter) tensor.set_requires_grad(value);
   });
   this->members(members);

@@ -17,19 +17,26 @@ class Module;
 // A parameter is trained; a buffer is state that is saved with the parameters but not trained.
 enum class MemberKind { parameter, buffer };
 
+// The order of a member's axes. A convolution's weight is (K, R, S, C) here and (K, C, R, S) in the
+// files of PyTorch (engine/nn/pytorch_state.h).
+enum class WeightLayout { plain, convolution };
+
 // What Module::members is called with: collects a module's tensors and children under their paths.
 class Members {
  public:
-  using Visit = std::function<void(const std::string& path, Tensor& tensor, MemberKind kind)>;
+  using Visit = std::function<void(const std::string& path, Tensor& tensor, MemberKind kind,
+                                   WeightLayout layout)>;
   using VisitModule = std::function<void(Module& module)>;
   explicit Members(Visit visit, VisitModule visit_module = {})
       : visit_(std::move(visit)), visit_module_(std::move(visit_module)) {}
-  void parameter(const std::string& name, Tensor& tensor);  // skipped when undefined (no bias)
-  void buffer(const std::string& name, Tensor& tensor);     // likewise
+  // Skipped when undefined (no bias).
+  void parameter(const std::string& name, Tensor& tensor,
+                 WeightLayout layout = WeightLayout::plain);
+  void buffer(const std::string& name, Tensor& tensor);  // likewise
   void child(const std::string& name, Module& module);
 
  private:
-  void add(const std::string& name, Tensor& tensor, MemberKind kind);
+  void add(const std::string& name, Tensor& tensor, MemberKind kind, WeightLayout layout);
   Visit visit_;
   VisitModule visit_module_;
   std::string prefix_;
