@@ -1,0 +1,78 @@
+// The loops of Winograd's convolution: transforms between pixels and values at the 36 points
+// (winograd_transforms.h), and the products at each point. kernels/cpu/conv_winograd.h has the
+// plan that they are parts of.
+#pragma once
+
+#include <cstdint>
+
+namespace understudy::cpu {
+
+// 36 matrices, one for each pair of points: element (r, c) of matrix i is at
+// data[i · point_step + r · row_step + c].
+template <class T>
+struct AtPoints {
+  T* data;
+  std::int64_t point_step, row_step;
+};
+
+// Images (N, H, W, C) and the tiles that cover them, (N, rows, columns) of them; tile (i, j) begins
+// at pixel (4 i - pad_h, 4 j - pad_w). Pixels outside count as zero, and are not written.
+struct TileGrid {
+  std::int64_t H, W, C, rows, columns, pad_h, pad_w;
+};
+
+// What is done to results before they are stored: y = act(scale ⊙ y + bias + residual); (C) and
+// like the images, or null.
+template <class T>
+struct TileEpilogue {
+  const T *scale, *bias, *residual;
+  bool relu;
+};
+
+// Filters (K, 3, 3, C), transformed for the panels of a product. Row r and column i of the panel
+// are, for the forward pass, input channel r and filter first_column + i; for the input's gradient
+// filter r and input channel first_column + i, the filter turned by 180°.
+template <class T>
+struct FilterPanel {
+  const T* w;
+  std::int64_t K, C;
+  bool turned;
+  std::int64_t first_column;
+};
+
+template <class T>
+struct WinogradLoops {
+  std::int64_t panel_columns;  // of u: filters that one product computes together
+  std::int64_t tile_rows;      // tiles that it takes together; more are best a multiple of this
+
+  // v (count, C; rows padded with zeros to a whole vector) from tiles first, first + 1, ...
+  // zeros: C of them.
+  void (*input_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
+                      const AtPoints<T>& v, const T* x, const T* zeros);
+  // z (count, C; padded likewise) from the 4 × 4 pixels of tiles.
+  void (*gradient_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
+                         const AtPoints<T>& z, const T* dy, const T* zeros);
+  // Rows [first_row, last_row) of u, whose rows are panel_columns long, zero beyond the last filter.
+  void (*filters)(const FilterPanel<T>& panel, std::int64_t first_row, std::int64_t last_row,
+                  const AtPoints<T>& u);
+
+  // m (tiles, panel_columns) = v (tiles, depth) · u (depth, panel_columns) at each point, of which
+  // the first `columns` columns are wanted.
+  void (*tile_products)(std::int64_t tiles, std::int64_t depth, std::int64_t columns,
+                        const AtPoints<T>& m, const AtPoints<T>& v, const AtPoints<T>& u);
+  // Channels [first_channel, first_channel + channels) of y from m, in whose rows they come first.
+  void (*output_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
+                       std::int64_t first_channel, std::int64_t channels, const AtPoints<T>& m,
+                       T* y, const TileEpilogue<T>& epilogue);
+
+  // d (K, C) = or += zᵀ · v over `tiles` rows of z (tiles, K) and v (tiles, C), at each point. Rows
+  // of v and d are padded to a whole vector.
+  void (*filter_products)(std::int64_t tiles, std::int64_t K, std::int64_t C, const AtPoints<T>& d,
+                          const AtPoints<T>& z, const AtPoints<T>& v, bool accumulate);
+  // dw = or += the gradient of `K` filters for `C` channels from the sum of `copies` d's. A filter's
+  // taps are dw_channels apart.
+  void (*filter_gradient)(std::int64_t K, std::int64_t C, const AtPoints<T>& d, std::int64_t copies,
+                          std::int64_t copy_step, T* dw, std::int64_t dw_channels, bool accumulate);
+};
+
+}  // namespace understudy::cpu
