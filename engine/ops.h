@@ -9,6 +9,7 @@
 
 #include "engine/tensor.h"
 #include "kernels/conv2d.h"
+#include "kernels/pool2d.h"
 
 namespace understudy {
 
@@ -104,6 +105,29 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
                      const Tensor& shift, const Tensor& residual, const Conv2d& conv = {},
                      Activation activation = Activation::none);
+
+// ---- batch norm (Ioffe and Szegedy 2015): channels are the last axis ----
+// Of each channel over all other axes; the variance is biased.
+struct ChannelStatistics {
+  Tensor mean, variance;  // (C)
+  bool of_input = false;  // of the batch that they normalise: gradients flow through them to it
+};
+// Those of x, marked `of_input`. Error when there are no values.
+ChannelStatistics channel_statistics(const Tensor& x);
+// activation(weight · (x - mean) / √(variance + eps) + bias + residual): one kernel. weight and
+// bias (C); residual like x, or undefined. Training gives channel_statistics(x) for `statistics`,
+// evaluation what training has tracked.
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const ChannelStatistics& statistics, double eps, const Tensor& residual = {},
+                  Activation activation = Activation::none);
+
+// ---- images (N, H, W, C) (kernels/pool2d.h) ----
+// (N, P, Q, C). The gradient goes to a window's first maximum, row by row; NaN counts as largest.
+Tensor max_pool2d(const Tensor& x, const Pool2d& pool);
+Tensor average_pool2d(const Tensor& x, const Pool2d& pool);  // pixels outside x count as zeros
+Tensor global_average_pool(const Tensor& x);                 // (N, C)
+Tensor pad2d(const Tensor& x, HeightWidth padding);          // zeros on all four sides; copies
+Tensor flip(const Tensor& x, int axis);                      // of any shape; copies
 
 // ---- softmax and losses; C is the last axis ----
 Tensor softmax(const Tensor& x);

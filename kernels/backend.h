@@ -12,6 +12,7 @@
 #include "kernels/conv2d.h"
 #include "kernels/device.h"
 #include "kernels/elementwise.h"
+#include "kernels/pool2d.h"
 #include "kernels/view.h"
 
 namespace understudy {
@@ -32,6 +33,21 @@ struct ConvEpilogue {
   const ConstView* bias = nullptr;
   const ConstView* residual = nullptr;
   bool relu = false;
+};
+
+// Batch norm (Ioffe and Szegedy 2015) with its constants by channel:
+// y = weight · (x - mean) / √(variance + eps) + bias + residual, then ReLU. All (C) and dense.
+struct Normalization {
+  ConstView mean, variance, weight, bias;
+  double eps = 1e-5;
+  bool relu = false;
+};
+// Null where none is wanted. Without ReLU the residual's gradient is dy, and not asked for here.
+struct NormalizationGradients {
+  const View* dx = nullptr;         // like x
+  const View* dweight = nullptr;    // (C)
+  const View* dbias = nullptr;      // (C)
+  const View* dresidual = nullptr;  // like x
 };
 
 // One parameter p with its gradient g as the fused optimisers see them; all dense, `count` elements
@@ -144,6 +160,27 @@ class Backend {
                                      const Conv2d& conv) = 0;
   virtual void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
                                       const Conv2d& conv) = 0;
+
+  // ---- batch norm: C is the last axis, its rows are all others; everything dense ----
+  // Mean and biased variance of each column of x, summed in blocks whose sums are added in double,
+  // in an order that depends on shape and thread count alone; at least one row.
+  virtual void channel_statistics(const View& mean, const View& variance, const ConstView& x) = 0;
+  virtual void batch_norm(const View& y, const ConstView& x, const Normalization& norm,
+                          const ConstView* residual) = 0;
+  // The gradients of Σ dy · batch_norm(x). `of_batch`: mean and variance are the statistics of x,
+  // and dx goes through them too; otherwise they are constants. y: the result, where ReLU came
+  // after a residual; null otherwise.
+  virtual void batch_norm_backward(const NormalizationGradients& d, const ConstView& dy,
+                                   const ConstView& x, const ConstView* y,
+                                   const Normalization& norm, bool of_batch) = 0;
+
+  // ---- pooling (kernels/pool2d.h); everything dense ----
+  // y (N, P, Q, C) from x (N, H, W, C). NaN counts as largest.
+  virtual void pool2d(Pooling op, const View& y, const ConstView& x, const Pool2d& pool) = 0;
+  // The gradient of Σ dy · pool2d(x); of a maximum to its first pixel, row by row. x and y are read
+  // for Pooling::max only, and may have null data otherwise.
+  virtual void pool2d_backward(Pooling op, const View& dx, const ConstView& dy, const ConstView& x,
+                               const ConstView& y, const Pool2d& pool) = 0;
 
   // ---- optimisers: one fused pass over all parameters ----
   virtual void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) = 0;

@@ -21,6 +21,11 @@ Tensor mean(const Tensor& x, std::initializer_list<int> axes, bool keep) {
   return scale(sum(x, axes, keep), 1.0 / static_cast<double>(count));
 }
 
+Tensor global_average_pool(const Tensor& x) {
+  check(x.rank() == 4, "[global_average_pool] needs images (N,H,W,C), found {}", x.shape());
+  return mean(x, {1, 2});
+}
+
 Tensor mse(const Tensor& a, const Tensor& b, Average average) {
   check(a.shape() == b.shape(), "[mse] {} and {}: the shapes differ", a.shape(), b.shape());
   return averaged(square(a - b), average);

@@ -60,6 +60,19 @@ class CpuBackend final : public Backend {
   void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
                               const Conv2d& conv) override;
 
+  // norm.cpp
+  void channel_statistics(const View& mean, const View& variance, const ConstView& x) override;
+  void batch_norm(const View& y, const ConstView& x, const Normalization& norm,
+                  const ConstView* residual) override;
+  void batch_norm_backward(const NormalizationGradients& d, const ConstView& dy,
+                           const ConstView& x, const ConstView* y, const Normalization& norm,
+                           bool of_batch) override;
+
+  // pool.cpp
+  void pool2d(Pooling op, const View& y, const ConstView& x, const Pool2d& pool) override;
+  void pool2d_backward(Pooling op, const View& dx, const ConstView& dy, const ConstView& x,
+                       const ConstView& y, const Pool2d& pool) override;
+
   // optimizer.cpp
   void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) override;
   void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) override;

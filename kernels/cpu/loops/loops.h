@@ -134,6 +134,47 @@ struct ConvLoops {
   void (*window_gradient)(const WindowGradient<T>& gradient);
 };
 
+// What batch norm knows of each channel, for `columns` columns. The last two are null where the
+// statistics are constants.
+template <class T>
+struct ChannelConstants {
+  const T *mean, *scale, *bias;  // scale = weight / √(variance + eps)
+  const T *mean_dy, *slope;      // mean of dy; mean of dy · (x - mean), over variance + eps
+};
+// On dense rows of `columns` elements; `count` elements may end within a row. ReLU lets dy pass
+// where y > 0; y null: where (x - mean) · scale + bias is, which has the bits of y.
+template <class T>
+struct NormLoops {
+  // sum += Σ (x - pivot) and square += Σ (x - pivot)² over rows, for each column.
+  void (*moments)(Index rows, Index columns, double* sum, double* square, const T* x,
+                  const T* pivot);
+  // y = (x - mean) · scale + bias + residual, then ReLU; residual null for none.
+  void (*normalize)(Index count, Index columns, T* y, const T* x, const T* residual, bool relu,
+                    const ChannelConstants<T>& k);
+  // With g the dy that passes: sum += Σ g, product += Σ g · (x - mean), masked = g (null: not kept).
+  void (*gradient_sums)(Index rows, Index columns, double* sum, double* product, T* masked,
+                        const T* dy, const T* x, const T* y, bool relu,
+                        const ChannelConstants<T>& k);
+  // dx = (g - mean_dy - (x - mean) · slope) · scale
+  void (*gradient)(Index count, Index columns, T* dx, const T* dy, const T* x, const T* y,
+                   bool relu, const ChannelConstants<T>& k);
+};
+
+// The part of a pooling window that lies inside its image: rows of pixels, steps in elements.
+struct PoolWindow {
+  Index rows, columns, row_step, column_step;
+};
+// x and dx: channel 0 of the window's first pixel; y and dy: of the result's pixel.
+template <class T>
+struct PoolLoops {
+  void (*max)(const PoolWindow& window, Index C, T* y, const T* x);  // NaN when any is
+  void (*average)(const PoolWindow& window, Index C, T* y, const T* x, T factor);  // sum · factor
+  // dx += dy at the first pixel where x is y
+  void (*max_backward)(const PoolWindow& window, Index C, T* dx, const T* dy, const T* x,
+                       const T* y);
+  void (*average_backward)(const PoolWindow& window, Index C, T* dx, const T* dy, T factor);
+};
+
 template <class T>
 struct RandomLoops {
   // Element i of the draw described at Backend::uniform, for i in [begin, end).
@@ -157,6 +198,8 @@ struct Loops {
   const RandomLoops<T>* random;
   const ConvLoops<T>* conv;
   const WinogradLoops<T>* winograd;
+  const NormLoops<T>* norm;
+  const PoolLoops<T>* pool;
 };
 
 // The tables in use.
@@ -186,6 +229,10 @@ const ConvertLoops& convert_loops();
   extern const ConvLoops<double> conv_f64;           \
   extern const WinogradLoops<float> winograd_f32;    \
   extern const WinogradLoops<double> winograd_f64;   \
+  extern const NormLoops<float> norm_f32;            \
+  extern const NormLoops<double> norm_f64;           \
+  extern const PoolLoops<float> pool_f32;            \
+  extern const PoolLoops<double> pool_f64;           \
   extern const ConvertLoops convert;                 \
   }
 UNDERSTUDY_DECLARE_LOOPS(baseline)
