@@ -24,7 +24,8 @@ using Bytes = std::vector<std::uint8_t>;
 constexpr std::int64_t classes = 10;  // of each set known here
 
 Dataset make(const std::string& name, const Bytes& pixels, const Bytes& labels, const Shape& image,
-             const Normalization& normalization, std::int64_t published, const fs::path& source) {
+             const PixelNormalization& normalization, std::int64_t published,
+             const fs::path& source) {
   const auto count = static_cast<std::int64_t>(labels.size());
   Dataset set;
   set.name = name;
@@ -69,7 +70,7 @@ TrainTest load_cifar(const std::string& name, const std::vector<fs::path>& roots
   const bool grey = name == "cifar-10-grey28";
   // The constants of arXiv 1806.01259's code. The grey crops are scaled like MNIST, whose networks
   // they are for.
-  const Normalization colour{{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}};
+  const PixelNormalization colour{{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}};
   const auto build = [&](CifarImages part, std::int64_t published) {
     if (grey)
       return make(name, grey28(part.pixels), part.labels, {28, 28, 1}, {{0}, {1}}, published,

@@ -11,7 +11,7 @@
 namespace understudy {
 
 // Per channel, after scaling to 0..1: x' = (x/255 - mean) / std.
-struct Normalization {
+struct PixelNormalization {
   std::vector<float> mean;
   std::vector<float> std;
 };
@@ -21,7 +21,7 @@ struct Dataset {
   Tensor images;     // u8 (N, H, W, C)
   Tensor labels;     // i64 (N), each in [0, classes)
   std::int64_t classes = 10;
-  Normalization normalization;
+  PixelNormalization normalization;
   bool sample = false;           // read from less than the published set (a bundled sample)
   std::filesystem::path source;  // the folder or archive it was read from
   std::string sha256;            // of the images' bytes, then a byte per label; for the run's log
