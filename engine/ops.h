@@ -143,8 +143,10 @@ Tensor kl_divergence(const Tensor& logits, const Tensor& target, Average average
 
 // ---- data ----
 // images u8 (M, H, W, C) → float (I, H, W, C): (images[index] / 255 - mean[c]) / std[c]. No
-// gradient.
+// gradient. `placement`: undefined, or i32 (I, 3) of (dy, dx, flip) for each image: pixel (y, x) is
+// then the source's (y + dy, (flip ? W - 1 - x : x) + dx), black (0 before the mean is subtracted)
+// outside it. With dy and dx in [-p, p] that is a crop after padding by p, then a flip.
 Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const float> mean,
-                     std::span<const float> std);
+                     std::span<const float> std, const Tensor& placement = {});
 
 }  // namespace understudy

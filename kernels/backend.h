@@ -103,10 +103,12 @@ class Backend {
   virtual void gather_rows(const View& out, const ConstView& in, const ConstView& index) = 0;
   // out[index[i], ...] += rows[i, ...], in the order of i. Dense floats.
   virtual void scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) = 0;
-  // out[i, p, c] = (in[index[i], p, c] · 1/255 - mean[c]) / std[c]. in: u8 (M, P, C), C <= 64;
-  // out: (I, P, C), dense.
+  // out[i, y, x, c] = (pixel · 1/255 - mean[c]) / std[c]. in: u8 (M, H, W, C), C <= 64; out:
+  // (I, H, W, C), dense. The pixel is in[index[i], y, x, c] or, with `placement` i32 (I, 3) of
+  // (dy, dx, flip), dense: in[index[i], y + dy, (flip ? W - 1 - x : x) + dx, c], and 0 outside.
   virtual void gather_images(const View& out, const ConstView& in, const ConstView& index,
-                             std::span<const float> mean, std::span<const float> std) = 0;
+                             const ConstView* placement, std::span<const float> mean,
+                             std::span<const float> std) = 0;
 
   // ---- pointwise, by id; inputs may have stride 0 (broadcast) ----
   virtual void unary(Unary op, const View& out, const ConstView& x, double p) = 0;

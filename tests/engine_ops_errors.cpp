@@ -249,6 +249,14 @@ TEST_CASE("ops: errors of gathering") {
         "[gather_images] index 2 at position 0 is outside [0, 2)");
   CHECK(error_text([&] { gather_images(images, indices({0}), one, none); }) ==
         "[gather_images] the deviation of channel 0 is 0; it must be above 0");
+  CHECK(error_text([&] {
+          gather_images(images, indices({0, 1}), one, one, zeros({2, 3}, DType::i64));
+        }) ==
+        "[gather_images] the placement must be int32 of (2,3) on cpu, found int64 of (2,3) on cpu");
+  CHECK(error_text([&] {
+          gather_images(images, indices({0, 1}), one, one, zeros({1, 3}, DType::i32));
+        }) ==
+        "[gather_images] the placement must be int32 of (2,3) on cpu, found int32 of (1,3) on cpu");
 }
 
 TEST_SUITE_END();

@@ -55,6 +55,21 @@ Array<std::int64_t> indices(std::int64_t n, std::int64_t below) {
   return index;
 }
 
+// Another mean and deviation for each channel.
+struct Colours {
+  std::vector<float> mean, std;
+  explicit Colours(std::int64_t channels) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      mean.push_back(0.4f + 0.02f * static_cast<float>(c));
+      std.push_back(0.2f + 0.03f * static_cast<float>(c));
+    }
+  }
+  double normalized(double byte, std::int64_t channel) const {
+    const auto c = static_cast<std::size_t>(channel);
+    return (byte / 255 - double{mean[c]}) / double{std[c]};
+  }
+};
+
 template <class T>
 void check_gather(std::int64_t picked, std::int64_t rows, const Dims& tail) {
   Dims in_shape{rows}, out_shape{picked};
@@ -212,25 +227,60 @@ TEST_SUITE("kernels") {
   TEST_CASE_TEMPLATE("images are gathered and normalised by channel", T, float, double) {
     under_all_settings([] {
       for (const std::int64_t C : {1, 2, 3, 4, 5, 16})
-        for (const std::int64_t P : {0, 1, 9, 64, 784})
+        for (const Dims& size : {Dims{0, 3}, Dims{1, 1}, Dims{3, 3}, Dims{4, 16}, Dims{28, 28}})
           for (const std::int64_t count : {0, 1, 65}) {
-            INFO(fmt::format("{} images of {} pixels, {} channels", count, P, C));
-            const auto in = Array<std::uint8_t>::uniform(Dims{11, P, C}, Layout::dense, 96, 0, 256);
+            const Dims images{11, size[0], size[1], C};
+            INFO(fmt::format("{} images of {}", count, to_string(images)));
+            const auto in = Array<std::uint8_t>::uniform(images, Layout::dense, 96, 0, 256);
             const auto index = indices(count, 11);
-            std::vector<float> mean, std;
-            for (std::int64_t c = 0; c < C; ++c) {
-              mean.push_back(0.4f + 0.02f * static_cast<float>(c));
-              std.push_back(0.2f + 0.03f * static_cast<float>(c));
-            }
-            Array<T> out(Dims{count, P, C});
-            cpu_backend().gather_images(out, in, index, mean, std);
+            const Colours colours(C);
+            Array<T> out(Dims{count, size[0], size[1], C});
+            cpu_backend().gather_images(out, in, index, nullptr, colours.mean, colours.std);
             CHECK(worst_mismatch(out, [&](const Dims& i) {
-                    const auto c = static_cast<std::size_t>(i[2]);
-                    const double byte = in.at(Dims{index[i[0]], i[1], i[2]});
-                    return (byte / 255 - double{mean[c]}) / double{std[c]};
+                    return colours.normalized(in.at(Dims{index[i[0]], i[1], i[2], i[3]}), i[3]);
                   }) <= 4 * rounding<T>);
             CHECK(out.guards_intact());
           }
+    });
+  }
+
+  // 60x100 and 70x90 pixels are more than the kernel looks at in one piece.
+  TEST_CASE_TEMPLATE("images are placed: moved, black outside, mirrored", T, float, double) {
+    under_all_settings([] {
+      for (const Dims& images : {Dims{7, 5, 4, 1}, Dims{7, 3, 7, 3}, Dims{7, 1, 1, 2},
+                                 Dims{7, 32, 32, 3}, Dims{3, 60, 100, 3}, Dims{2, 70, 90, 5}}) {
+        INFO(fmt::format("images {}", to_string(images)));
+        const std::int64_t count = 29, H = images[1], W = images[2];
+        const auto in = Array<std::uint8_t>::uniform(images, Layout::dense, 97, 0, 256);
+        const auto index = indices(count, images[0]);
+        Array<std::int32_t> placement(Dims{count, 3});
+        Draw draw(98);
+        for (std::int64_t i = 0; i < count; ++i) {
+          placement.at(Dims{i, 0}) = static_cast<std::int32_t>(draw.below(2 * H + 3) - H - 1);
+          placement.at(Dims{i, 1}) = static_cast<std::int32_t>(draw.below(2 * W + 3) - W - 1);
+          placement.at(Dims{i, 2}) = static_cast<std::int32_t>(draw.below(2));
+        }
+        // As it is, just mirrored, and as far away as numbers go.
+        for (std::int64_t a = 0; a < 3; ++a) {
+          placement.at(Dims{0, a}) = 0;
+          placement.at(Dims{1, a}) = a == 2;
+          placement.at(Dims{2, a}) = std::numeric_limits<std::int32_t>::max();
+          placement.at(Dims{3, a}) = std::numeric_limits<std::int32_t>::lowest();
+        }
+        const Colours colours(images[3]);
+        Array<T> out(Dims{count, H, W, images[3]});
+        const ConstView places = placement;
+        cpu_backend().gather_images(out, in, index, &places, colours.mean, colours.std);
+        CHECK(worst_mismatch(out, [&](const Dims& i) {
+                const std::int64_t y = i[1] + placement.at(Dims{i[0], 0});
+                const bool flip = placement.at(Dims{i[0], 2}) != 0;
+                const std::int64_t x = (flip ? W - 1 - i[2] : i[2]) + placement.at(Dims{i[0], 1});
+                const bool inside = y >= 0 && y < H && x >= 0 && x < W;
+                const double byte = inside ? in.at(Dims{index[i[0]], y, x, i[3]}) : 0;
+                return colours.normalized(byte, i[3]);
+              }) <= 4 * rounding<T>);
+        CHECK(out.guards_intact());
+      }
     });
   }
 }

@@ -8,7 +8,7 @@
 namespace understudy {
 
 Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const float> mean,
-                     std::span<const float> std) {
+                     std::span<const float> std, const Tensor& placement) {
   check(images.dtype() == DType::u8 && images.rank() == 4,
         "[gather_images] needs uint8 images (N,H,W,C), found {} of {}", images.dtype(),
         images.shape());
@@ -22,16 +22,19 @@ Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const 
   check(index.rank() == 1 && index.dtype() == DType::i64 && index.device() == images.device(),
         "[gather_images] the index must be int64 of rank 1 on {}", images.device());
   check_index("gather_images", index, images.size(0));
+  if (placement.defined())
+    check(placement.shape() == Shape{index.size(0), 3} && placement.dtype() == DType::i32 &&
+              placement.device() == images.device(),
+          "[gather_images] the placement must be int32 of ({},3) on {}, found {} of {} on {}",
+          index.size(0), images.device(), placement.dtype(), placement.shape(), placement.device());
   const Tensor source = contiguous(images);
   const Tensor dense = contiguous(index);
+  const Tensor places = placement.defined() ? contiguous(placement) : placement;
   Tensor out = Tensor::empty({index.size(0), H, W, C}, DType::f32, images.device());
-  View view = out.mutable_view();
-  view.shape = {index.size(0), H * W, C};
-  view.strides = contiguous_strides(view.shape);
-  ConstView in = source.view();
-  in.shape = {images.size(0), H * W, C};
-  in.strides = contiguous_strides(in.shape);
-  backend(images.device()).gather_images(view, in, dense.view(), mean, std);
+  const ConstView place = places.defined() ? places.view() : ConstView{};
+  backend(images.device())
+      .gather_images(out.mutable_view(), source.view(), dense.view(),
+                     places.defined() ? &place : nullptr, mean, std);
   return out;
 }
 

@@ -21,7 +21,8 @@ class CpuBackend final : public Backend {
   void gather_rows(const View& out, const ConstView& in, const ConstView& index) override;
   void scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) override;
   void gather_images(const View& out, const ConstView& in, const ConstView& index,
-                     std::span<const float> mean, std::span<const float> std) override;
+                     const ConstView* placement, std::span<const float> mean,
+                     std::span<const float> std) override;
 
   // pointwise.cpp
   void unary(Unary op, const View& out, const ConstView& x, double p) override;

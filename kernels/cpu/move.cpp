@@ -55,6 +55,55 @@ void copy_same(const Walk<2>& walk, void* to, const void* from) {
   });
 }
 
+// An image (H, W, C) that is looked at with an offset and, perhaps, from right to left: see
+// Backend::gather_images.
+struct PlacedImage {
+  const std::uint8_t* pixels;
+  std::int64_t H, W, C, dy, dx;
+  bool flip;
+
+  // n pixels from number `first` on, counted row by row.
+  void copy_pixels(std::int64_t first, std::int64_t n, std::uint8_t* out) const {
+    for (std::int64_t p = first; p < first + n;) {
+      const std::int64_t y = p / W, x = p % W, run = std::min(W - x, first + n - p);
+      copy_run(y, x, run, out);
+      out += run * C;
+      p += run;
+    }
+  }
+
+ private:
+  // n pixels of row y, from column x on.
+  void copy_run(std::int64_t y, std::int64_t x, std::int64_t n, std::uint8_t* out) const {
+    const bool inside = y + dy >= 0 && y + dy < H;
+    // The columns whose source lies in the image: 0 <= column + dx < W, or with the column mirrored.
+    const std::int64_t begin = inside ? std::clamp(flip ? dx : -dx, x, x + n) : x;
+    const std::int64_t end = inside ? std::clamp(flip ? W + dx : W - dx, begin, x + n) : x;
+    const auto bytes = [&](std::int64_t columns) { return static_cast<std::size_t>(columns * C); };
+    std::memset(out, 0, bytes(begin - x));
+    std::memset(out + (end - x) * C, 0, bytes(x + n - end));
+    if (begin == end) return;
+    const std::uint8_t* const row = pixels + (y + dy) * W * C;
+    std::uint8_t* const to = out + (begin - x) * C;
+    if (!flip)
+      std::memcpy(to, row + (begin + dx) * C, bytes(end - begin));
+    else if (C == 1)
+      std::reverse_copy(row + W + dx - end, row + W + dx - begin, to);
+    else if (C == 3)
+      copy_mirrored<3>(end - begin, row + (W - 1 - begin + dx) * 3, to);
+    else
+      for (std::int64_t i = 0; i < end - begin; ++i)
+        std::memcpy(to + i * C, row + (W - 1 - begin - i + dx) * C, bytes(1));
+  }
+
+  // n pixels of `channels` bytes, the last of them first; `from` is the last.
+  template <int channels>
+  static void copy_mirrored(std::int64_t n, const std::uint8_t* from, std::uint8_t* to) {
+    for (std::int64_t i = 0; i < n; ++i, to += channels, from -= channels)
+      for (int c = 0; c < channels; ++c) to[c] = from[c];
+  }
+};
+
 }  // namespace
 
 void CpuBackend::fill(const View& out, double value) {
@@ -135,13 +184,16 @@ void CpuBackend::scatter_add_rows(const View& out, const ConstView& rows, const 
 }
 
 void CpuBackend::gather_images(const View& out, const ConstView& in, const ConstView& index,
-                               std::span<const float> mean, std::span<const float> std) {
+                               const ConstView* placement, std::span<const float> mean,
+                               std::span<const float> std) {
   constexpr int most_channels = 64;
-  const std::int64_t count = index.shape.count(), C = in.shape[2], P = in.shape[1];
+  const std::int64_t count = index.shape.count();
+  const std::int64_t H = in.shape[1], W = in.shape[2], C = in.shape[3], P = H * W;
   check(C <= most_channels, "[gather_images] {}: images have at most {} channels",
         to_string(in.shape), most_channels);
   if (count == 0 || P * C == 0) return;
   const std::int64_t* const image = index.as<std::int64_t>();
+  const std::int32_t* const place = placement ? placement->as<std::int32_t>() : nullptr;
   with_float(out.dtype, [&]<class T>(Type<T>) {
     T scale[most_channels], shift[most_channels];
     for (std::int64_t c = 0; c < C; ++c) {
@@ -150,11 +202,23 @@ void CpuBackend::gather_images(const View& out, const ConstView& in, const Const
       shift[c] = static_cast<T>(-m / s);
     }
     const auto loop = loops<T>().move->normalize_bytes;
+    const auto gather = [&](std::int64_t i) {
+      T* const to = out.as<T>() + i * P * C;
+      const std::uint8_t* const from = in.as<std::uint8_t>() + image[i] * P * C;
+      if (!place) return loop(P, C, to, from, scale, shift);
+      std::uint8_t buffer[16384];
+      const std::int64_t most = static_cast<std::int64_t>(sizeof buffer) / C;
+      const PlacedImage placed{
+          from, H, W, C, place[3 * i], place[3 * i + 1], place[3 * i + 2] != 0};
+      for (std::int64_t p = 0; p < P; p += most) {
+        const std::int64_t n = std::min(most, P - p);
+        placed.copy_pixels(p, n, buffer);
+        loop(n, C, to + p * C, buffer, scale, shift);
+      }
+    };
     parallel_for(count, std::max<std::int64_t>(1, grain / (P * C)),
                  [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t i = begin; i < end; ++i)
-                     loop(P, C, out.as<T>() + i * P * C, in.as<std::uint8_t>() + image[i] * P * C,
-                          scale, shift);
+                   for (std::int64_t i = begin; i < end; ++i) gather(i);
                  });
   });
 }

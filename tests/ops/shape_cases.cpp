@@ -272,6 +272,37 @@ void add_images(std::vector<OpCase>& cases) {
          .differentiable = false,
          .result = DType::f32,
          .tolerance = 4});
+
+    Operand placement = operand({5, 3}, {});
+    placement.dtype = DType::i32;
+    placement.differentiable = false;
+    for (std::size_t i = 0; i < 5; ++i) {
+      placement.array.values[3 * i] = static_cast<double>(random() % 5) - 2;
+      placement.array.values[3 * i + 1] = static_cast<double>(random() % 5) - 2;
+      placement.array.values[3 * i + 2] = static_cast<double>(i % 2);
+    }
+    OpCase placed = cases.back();
+    placed.note = "placed";
+    placed.inputs.push_back(placement);
+    placed.apply = [C](Inputs in) {
+      return gather_images(in[0], in[1], std::span(mean, C), std::span(deviation, C), in[2]);
+    };
+    placed.reference = [](Arrays in) {
+      Shape shape = in[0].shape;
+      shape[0] = in[1].shape[0];
+      return tabulate(shape, [&](Position at) {
+        const auto i = static_cast<std::size_t>(at[0]);
+        const double* place = in[2].values.data() + 3 * i;
+        if (place[2] != 0) at[2] = shape[2] - 1 - at[2];
+        at[0] = static_cast<std::int64_t>(in[1].values[i]);
+        at[1] += static_cast<std::int64_t>(place[0]);
+        at[2] += static_cast<std::int64_t>(place[1]);
+        const auto c = static_cast<std::size_t>(at[3]);
+        const bool inside = at[1] >= 0 && at[1] < shape[1] && at[2] >= 0 && at[2] < shape[2];
+        return ((inside ? element(in[0], at) / 255 : 0) - double{mean[c]}) / double{deviation[c]};
+      });
+    };
+    cases.push_back(placed);
   }
 }
 
