@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "engine/tensor_body.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
@@ -161,6 +162,7 @@ void Tensor::backward(const Tensor& seed) const {
           "[backward] the graph behind '{}' was already used and freed by an earlier "
           "backward(); run the forward pass again",
           node->op);
+    const ProfileScope scope(node->op, ProfileScope::Pass::backward);
     Gradients dx = node->backward(dy);
     check(dx.size() == node->edges.size(), "[{}] its backward gives {} gradients for {} inputs",
           node->op, dx.size(), node->edges.size());

@@ -1,6 +1,7 @@
 // 2-d convolution of NHWC images with KRSC filters.
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -52,6 +53,7 @@ Tensor per_filter(const char* op, const char* what, const Tensor& v, const Tenso
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2d& conv,
               Activation activation) {
   const Shape shape = result_shape("conv2d", x, weight, conv);
+  const ProfileScope scope("conv2d");
   const Tensor images = contiguous(x), filters = contiguous(weight);
   const Tensor shift = per_filter("conv2d", "bias", bias, weight);
   const ConstView bias_view = shift.defined() ? shift.view() : ConstView();
@@ -91,6 +93,7 @@ Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
                      const Tensor& shift, const Tensor& residual, const Conv2d& conv,
                      Activation activation) {
   const Shape shape = result_shape("conv2d_affine", x, weight, conv);
+  const ProfileScope scope("conv2d_affine");
   const Tensor images = contiguous(x), filters = contiguous(weight);
   const Tensor factor = per_filter("conv2d_affine", "scale", scale, weight);
   const Tensor offset = per_filter("conv2d_affine", "shift", shift, weight);

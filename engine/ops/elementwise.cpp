@@ -1,6 +1,7 @@
 // Pointwise ops: one line each. The formulas and their derivatives are in kernels/elementwise.h.
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -30,6 +31,7 @@ ConstView broadcast_view(const Tensor& x, const Shape& shape) {
 Tensor unary(Unary op, const Tensor& x, double p = 0) {
   const char* name = to_string(op);
   check_floating(name, x);
+  const ProfileScope scope(name);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   backend(x.device()).unary(op, y.mutable_view(), x.view(), p);
   const Saves what = saves(op);
@@ -49,6 +51,7 @@ Tensor unary(Unary op, const Tensor& x, double p = 0) {
 
 Tensor binary_value(Binary op, const Tensor& a, const Tensor& b) {
   check_same_kind(to_string(op), a, b);
+  const ProfileScope scope(to_string(op));
   const Shape shape = broadcast(to_string(op), a.shape(), b.shape());
   Tensor y = Tensor::empty(shape, a.dtype(), a.device());
   backend(a.device())

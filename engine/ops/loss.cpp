@@ -2,6 +2,7 @@
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/ops/index.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -25,6 +26,7 @@ using Forward = void (Backend::*)(const View&, const ConstView&);
 using Backward = void (Backend::*)(const View&, const ConstView&, const ConstView&);
 
 Tensor row_op(const char* op, const Tensor& x, Forward forward, Backward backward) {
+  const ProfileScope scope(op);
   const Tensor rows = rows_of(op, x);
   Tensor y = Tensor::empty(rows.shape(), x.dtype(), x.device());
   (backend(x.device()).*forward)(y.mutable_view(), rows.view());
@@ -50,6 +52,7 @@ Tensor log_softmax(const Tensor& x) {
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& label, Average average) {
+  const ProfileScope scope("cross_entropy");
   const Tensor rows = rows_of("cross_entropy", logits);
   check(logits.rank() == 2, "[cross_entropy] needs logits (N, C), found {}", logits.shape());
   check(label.rank() == 1 && label.dtype() == DType::i64 && label.size(0) == logits.size(0) &&

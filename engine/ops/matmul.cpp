@@ -1,6 +1,7 @@
 // Products: matrix product, the fused linear layer, and the positive definite solve.
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -40,6 +41,7 @@ Shape leading(const Shape& shape) {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  const ProfileScope scope("matmul");
   check_product_types("matmul", a, b);
   check(a.rank() >= 2 && b.rank() >= 2, "[matmul] {} x {}: both need at least two axes", a.shape(),
         b.shape());
@@ -71,6 +73,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation) {
+  const ProfileScope scope("linear");
   check_product_types("linear", x, weight);
   check(x.rank() >= 1 && weight.rank() == 2,
         "[linear] {} x {}ᵀ: needs (..., in) and a weight (out, in)", x.shape(), weight.shape());
@@ -114,6 +117,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, Activat
 }
 
 Tensor solve_spd(const Tensor& a, const Tensor& b) {
+  const ProfileScope scope("solve_spd");
   check_product_types("solve_spd", a, b);
   check(a.rank() == 2 && b.rank() == 2 && a.size(0) == a.size(1) && a.size(0) == b.size(0),
         "[solve_spd] {} x X = {}: needs (n,n) and (n,m)", a.shape(), b.shape());

@@ -1,6 +1,7 @@
 // Batch norm, with what often follows it: a residual and ReLU.
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -93,6 +94,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const ChannelStatistics& statistics, double eps, const Tensor& residual,
                   Activation activation) {
   check_channels("batch_norm", x);
+  const ProfileScope scope("batch_norm");
   check(eps > 0, "[batch_norm] eps must be positive, found {}", eps);
   check(!residual.defined() || (residual.shape() == x.shape() && residual.dtype() == x.dtype() &&
                                 residual.device() == x.device()),

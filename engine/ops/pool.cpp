@@ -1,6 +1,7 @@
 // Pooling of NHWC images.
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -27,6 +28,7 @@ Shape result_shape(const char* op, const Tensor& x, const Pool2d& pool) {
 }
 
 Tensor pool2d(const char* op, Pooling pooling, const Tensor& x, const Pool2d& pool) {
+  const ProfileScope scope(op);
   const Shape shape = result_shape(op, x, pool);
   const Tensor images = contiguous(x);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());

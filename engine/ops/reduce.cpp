@@ -1,6 +1,7 @@
 // Sums, means and maxima over axes.
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -36,6 +37,7 @@ Tensor reduce(Reduction op, const Tensor& x, const Shape& kept) {
 }  // namespace
 
 Tensor sum(const Tensor& x, std::span<const int> axes, bool keep) {
+  const ProfileScope scope("sum");
   check(is_floating(x.dtype()), "[sum] needs floats, not {}", x.dtype());
   const Reduced shape = reduced_shape("sum", x, axes);
   Tensor y = reduce(Reduction::sum, x, shape.kept);
@@ -54,6 +56,7 @@ Tensor sum(const Tensor& x) {
 }
 
 Tensor max(const Tensor& x, int axis, bool keep) {
+  const ProfileScope scope("max");
   check(is_floating(x.dtype()), "[max] needs floats, not {}", x.dtype());
   const int axes[] = {axis};
   const Reduced shape = reduced_shape("max", x, axes);
@@ -70,6 +73,7 @@ Tensor max(const Tensor& x, int axis, bool keep) {
 }
 
 Tensor argmax(const Tensor& x) {
+  const ProfileScope scope("argmax");
   check(is_floating(x.dtype()), "[argmax] needs floats, not {}", x.dtype());
   check(x.rank() >= 1 && x.shape().back() > 0,
         "[argmax] over the last axis of {}, which is empty or missing", x.shape());

@@ -4,6 +4,7 @@
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/ops/index.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -126,6 +127,7 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 }
 
 Tensor concat(std::span<const Tensor> parts, int axis) {
+  const ProfileScope scope("concat");
   check(!parts.empty(), "[concat] of no tensors");
   const Tensor& first = parts[0];
   axis = normalize_axis("concat", axis, first.rank());
@@ -191,6 +193,7 @@ Tensor stack(std::initializer_list<Tensor> parts, int axis) {
 Tensor contiguous(const Tensor& x) { return x.is_contiguous() ? x : clone(x); }
 
 Tensor clone(const Tensor& x) {
+  const ProfileScope scope("clone");
   Tensor out = Tensor::empty(x.shape(), x.dtype(), x.device());
   backend(x.device()).copy(out.mutable_view(), x.view());
   return record("clone", out, {x}, [](const Tensor& dy, Wanted) { return Gradients{dy}; });
@@ -198,6 +201,7 @@ Tensor clone(const Tensor& x) {
 
 Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
+  const ProfileScope scope("cast");
   Tensor out = Tensor::empty(x.shape(), dtype, x.device());
   backend(x.device()).copy(out.mutable_view(), x.view());
   if (!is_floating(dtype)) return out;
@@ -207,6 +211,7 @@ Tensor cast(const Tensor& x, DType dtype) {
 
 Tensor to(const Tensor& x, Device device) {
   if (x.device() == device) return x;
+  const ProfileScope scope("to");
   const Tensor source = contiguous(x);
   Tensor out = Tensor::empty(x.shape(), x.dtype(), device);
   const std::size_t bytes = static_cast<std::size_t>(x.count()) * size_of(x.dtype());
@@ -225,6 +230,7 @@ Tensor to(const Tensor& x, Device device) {
 }
 
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
+  const ProfileScope scope("gather_rows");
   check(x.rank() >= 1, "[gather_rows] of a tensor of shape {}", x.shape());
   check(index.rank() == 1 && index.dtype() == DType::i64 && index.device() == x.device(),
         "[gather_rows] the index must be int64 of rank 1 on {}, found {} of {} on {}", x.device(),

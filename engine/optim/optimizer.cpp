@@ -9,6 +9,7 @@
 
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/check.h"
 
 namespace understudy {
@@ -80,6 +81,7 @@ Optimizer::Slot Optimizer::make_slot(std::size_t index, std::vector<Tensor>& hol
 }
 
 void Optimizer::step() {
+  const ProfileScope scope("optimizer step");
   NoGradGuard no_grad;
   active_.clear();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
