@@ -107,7 +107,8 @@ void CpuBackend::channel_statistics(const View& mean, const View& variance, cons
     for (Index c = 0; c < s.C; ++c) {
       const double offset = sum[c] / n;
       mean.as<T>()[c] = static_cast<T>(static_cast<double>(pivot[c]) + offset);
-      variance.as<T>()[c] = static_cast<T>(std::max(0.0, square[c] / n - offset * offset));
+      const double spread = square[c] / n - offset * offset;
+      variance.as<T>()[c] = static_cast<T>(spread < 0 ? 0 : spread);  // NaN stays
     }
   });
 }

@@ -22,6 +22,8 @@ const std::vector<OpCase>& op_cases() {
     add_product_cases(cases);
     add_row_cases(cases);
     add_conv_cases(cases);
+    add_norm_cases(cases);
+    add_pool_cases(cases);
     return cases;
   }();
   return all;

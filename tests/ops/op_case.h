@@ -51,6 +51,8 @@ void add_reduction_cases(std::vector<OpCase>& cases);
 void add_product_cases(std::vector<OpCase>& cases);
 void add_row_cases(std::vector<OpCase>& cases);
 void add_conv_cases(std::vector<OpCase>& cases);
+void add_norm_cases(std::vector<OpCase>& cases);
+void add_pool_cases(std::vector<OpCase>& cases);
 
 // ---- inputs ----
 
