@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
-#include <span>
 #include <utility>
 
-#include "engine/ops.h"
 #include "engine/random.h"
+#include "kernels/backend.h"
 #include "kernels/check.h"
 
 namespace understudy {
@@ -16,6 +15,25 @@ namespace {
 template <class... Args>
 void require(bool condition, fmt::format_string<Args...> text, Args&&... args) {
   if (!condition) throw UsageError(fmt::format(text, std::forward<Args>(args)...));
+}
+
+// What `fill` relies on, beside labels and positions that are in range.
+void check_data(const Dataset& dataset) {
+  const auto in_host_memory = [](const Tensor& x, DType dtype, int rank) {
+    return x.defined() && x.dtype() == dtype && x.rank() == rank && x.is_contiguous() &&
+           x.device() == Device{};
+  };
+  check(in_host_memory(dataset.images, DType::u8, 4) &&
+            in_host_memory(dataset.labels, DType::i64, 1) &&
+            dataset.labels.size(0) == dataset.size(),
+        "[Loader] {}: expected dense uint8 images (N,H,W,C) and int64 labels (N) in host memory",
+        dataset.name);
+  const auto channels = static_cast<std::size_t>(dataset.images.size(3));
+  const auto& [mean, std] = dataset.normalization;
+  check(mean.size() == channels && std.size() == channels &&
+            std::all_of(std.begin(), std.end(), [](float s) { return s > 0; }),
+        "[Loader] {}: expected means and positive deviations of {} channels, found {} and {}",
+        dataset.name, channels, mean.size(), std.size());
 }
 
 }  // namespace
@@ -43,6 +61,7 @@ Loader::Loader(const Dataset& dataset, const LoaderOptions& options,
                std::vector<std::int64_t> index)
     : dataset_(dataset), options_(options), index_(std::move(index)) {
   const std::int64_t size = dataset.size();
+  check_data(dataset);
   if (index_.empty()) {
     index_.resize(static_cast<std::size_t>(size));
     std::iota(index_.begin(), index_.end(), std::int64_t{0});
@@ -85,17 +104,43 @@ void Loader::start_epoch(std::int64_t epoch) {
     order_[i] = index_[static_cast<std::size_t>(permutation[i])];
 }
 
-Batch Loader::batch(std::int64_t i) const {
+std::int64_t Loader::size_of(std::int64_t i) const {
   check(i >= 0 && i < batches(), "[Loader] expected a batch from 0 to {}, found {}", batches() - 1,
         i);
-  const std::int64_t begin = i * options_.batch_size;
-  const std::int64_t count = std::min(options_.batch_size, usable() - begin);
-  const std::span<const std::int64_t> rows(order_.data() + begin, static_cast<std::size_t>(count));
-  Batch batch;
-  batch.index = Tensor::from(rows, {count}, dataset_.images.device());
-  batch.images = images_at(dataset_, batch.index);
-  batch.labels = gather_rows(dataset_.labels, batch.index);
+  return std::min(options_.batch_size, usable() - i * options_.batch_size);
+}
+
+Batch Loader::batch(std::int64_t i) const {
+  Batch batch = empty_batch(size_of(i));
+  fill(i, batch);
   return batch;
+}
+
+Batch Loader::empty_batch(std::int64_t count) const {
+  Shape images = dataset_.images.shape();
+  images[0] = count;
+  return {Tensor::empty(images), Tensor::empty({count}, DType::i64),
+          Tensor::empty({count}, DType::i64),
+          options_.augmentation.any() ? Tensor::empty({count, 3}, DType::i32) : Tensor()};
+}
+
+void Loader::fill(std::int64_t i, Batch& batch) const {
+  const std::int64_t count = size_of(i), begin = i * options_.batch_size;
+  check(batch.index.defined() && batch.index.count() == count,
+        "[Loader] batch {} has {} images: expected tensors for as many", i, count);
+  std::copy_n(order_.begin() + begin, count, batch.index.mutable_data<std::int64_t>().begin());
+  ConstView placement;
+  if (options_.augmentation.any()) {
+    draw_placements(options_.augmentation, options_.seed, epoch_, begin,
+                    batch.placement.mutable_data<std::int32_t>());
+    placement = batch.placement.view();
+  }
+  const ConstView index = batch.index.view();
+  Backend& cpu = backend(Device{});
+  cpu.gather_rows(batch.labels.mutable_view(), dataset_.labels.view(), index);
+  cpu.gather_images(batch.images.mutable_view(), dataset_.images.view(), index,
+                    options_.augmentation.any() ? &placement : nullptr, dataset_.normalization.mean,
+                    dataset_.normalization.std);
 }
 
 }  // namespace understudy

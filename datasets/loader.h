@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "datasets/augment.h"
 #include "datasets/dataset.h"
 
 namespace understudy {
@@ -20,9 +21,10 @@ Split split_indices(std::int64_t count, std::int64_t validation, std::uint64_t s
                     std::int64_t group = 1);
 
 struct Batch {
-  Tensor images;  // float (B, H, W, C), normalised
-  Tensor labels;  // i64 (B)
-  Tensor index;   // i64 (B): positions in the dataset, e.g. to look up cached base-model outputs
+  Tensor images;     // float (B, H, W, C), placed and normalised
+  Tensor labels;     // i64 (B)
+  Tensor index;      // i64 (B): positions in the dataset, e.g. to look up cached base-model outputs
+  Tensor placement;  // i32 (B, 3), see gather_images; undefined without augmentation
 };
 
 struct LoaderOptions {
@@ -31,6 +33,7 @@ struct LoaderOptions {
   bool drop_last = false;  // drop the last batch when it is short
   std::int64_t group = 1;  // k: whole groups only; leftover images that fill no group are dropped
   std::uint64_t seed = 0;
+  Augmentation augmentation = {};
 };
 
 // Images g·k .. g·k+k-1 of an epoch's order are its group g, so groups are consecutive images
@@ -38,7 +41,8 @@ struct LoaderOptions {
 class Loader {
  public:
   // `dataset` is borrowed and must outlive the loader. `index`: the part of it to use; empty = all.
-  // Starts epoch 0. UsageError for options that leave no batch.
+  // Starts epoch 0. UsageError for options that leave no batch; Error for data that are not dense
+  // and in host memory.
   Loader(const Dataset& dataset, const LoaderOptions& options,
          std::vector<std::int64_t> index = {});
   Loader(Dataset&&, const LoaderOptions&, std::vector<std::int64_t> = {}) = delete;
@@ -47,7 +51,14 @@ class Loader {
   // Fixes the order: the permutation that a Generator of (seed, Stream::shuffling) draws from
   // position epoch·2³² on. No earlier epoch needs to have been run.
   void start_epoch(std::int64_t epoch);
-  Batch batch(std::int64_t i) const;  // the i-th of the current epoch
+  Batch batch(std::int64_t i) const;           // the i-th of the current epoch
+  std::int64_t size_of(std::int64_t i) const;  // its images
+
+  // The same in two steps, for whoever fills the same memory again and again: tensors of `count`
+  // images with any elements, and the i-th batch written into them. Threads may fill different
+  // batches at once.
+  Batch empty_batch(std::int64_t count) const;
+  void fill(std::int64_t i, Batch& batch) const;
   std::int64_t epoch() const { return epoch_; }
 
  private:

@@ -46,6 +46,30 @@ TEST_SUITE("kernels") {
     }
   }
 
+  TEST_CASE("a thread that stays on its own runs the same chunks there") {
+    const Threads setting(4);
+    const auto this_thread = std::this_thread::get_id();
+    std::vector<Chunk> chunks;
+    std::int64_t elsewhere = 0;
+    {
+      const StayOnThread outer;
+      { const StayOnThread inner; }
+      parallel_for(1000, 10, [&](std::int64_t begin, std::int64_t end) {
+        chunks.push_back({begin, end});
+        elsewhere += std::this_thread::get_id() != this_thread;
+      });
+    }
+    CHECK(elsewhere == 0);
+    REQUIRE(chunks.size() == 4);
+    for (int i = 0; i < 4; ++i) {
+      CHECK(chunks[static_cast<std::size_t>(i)].begin == chunk_at(1000, 4, i).begin);
+      CHECK(chunks[static_cast<std::size_t>(i)].end == chunk_at(1000, 4, i).end);
+    }
+    std::atomic<int> others = 0;
+    run_chunks(4, [&](int) { others += std::this_thread::get_id() != this_thread; });
+    CHECK(others == 3);  // over when the scope is
+  }
+
   TEST_CASE("chunks cover the range in order and respect the grain") {
     const Threads setting(5);
     CHECK(chunk_count(99, 50) == 1);

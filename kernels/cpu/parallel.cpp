@@ -20,6 +20,8 @@ namespace {
 
 constexpr int max_threads = 1024;
 
+thread_local bool stays_on_thread = false;
+
 // How long a thread polls before it sleeps. Steps of small networks follow each other within this
 // time, and waking a sleeping thread costs several microseconds.
 constexpr std::chrono::microseconds spin_time{40};
@@ -72,7 +74,7 @@ class Pool {
   void run(int chunks, ChunkBody body) {
     if (chunks <= 0) return;
     if (chunks == 1) return body(0);
-    if (size() == 1 || busy_.exchange(true, std::memory_order_acquire))
+    if (size() == 1 || stays_on_thread || busy_.exchange(true, std::memory_order_acquire))
       return run_in_turn(chunks, body);
     // Released on every way out; failing to start a thread throws.
     const struct Release {
@@ -204,6 +206,9 @@ void set_num_threads(int count) {
         fmt::format("threads = {}: expected a number from 1 to {}", count, max_threads));
   pool().resize(count);
 }
+
+StayOnThread::StayOnThread() : before_(std::exchange(stays_on_thread, true)) {}
+StayOnThread::~StayOnThread() { stays_on_thread = before_; }
 
 void run_chunks(int chunks, ChunkBody body) { pool().run(chunks, body); }
 

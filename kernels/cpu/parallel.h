@@ -41,6 +41,19 @@ class ChunkBody {
 // the exception of the lowest chunk comes back to the caller, after all chunks have ended.
 void run_chunks(int chunks, ChunkBody body);
 
+// While one exists, the loops of its thread run on this thread alone, in the same chunks: a thread
+// that works beside the main one leaves the pool to it.
+class StayOnThread {
+ public:
+  StayOnThread();
+  ~StayOnThread();
+  StayOnThread(const StayOnThread&) = delete;
+  StayOnThread& operator=(const StayOnThread&) = delete;
+
+ private:
+  bool before_;
+};
+
 struct Chunk {
   std::int64_t begin, end;
 };
