@@ -1,13 +1,13 @@
 // Step 2: output channels innermost. All K sums of a pixel grow together: an input element is read
 // once and multiplied with the K weights that it meets, which lie together after the weights have
-// been brought from (K, R, S, C) into the order (R, S, C, K). Neighbouring sums do not wait for each
-// other, so the compiler makes vectors of them.
+// been brought from (K, R, S, C) into the order (R, S, C, K). Neighbouring sums do not wait for
+// each other, so the compiler makes vectors of them.
 //
-// What to expect. Eight multiply-adds (AVX2) load 8 weights and 8 sums and store 8 sums. A core does
-// two loads and one store a cycle: 16 flop a cycle, 59 GFLOP/s at 3.7 GHz, half of peak. But a sum
-// travels through memory from one input channel to the next: stored, loaded again and added to, some
-// 12 cycles for the 16 vectors of a pixel, beside 16 cycles of loads; and the weights (590 KB) come
-// from L2, which delivers 30 bytes a cycle where 32 are wanted. 40 to 55 GFLOP/s.
+// What to expect. Eight multiply-adds (AVX2) load 8 weights and 8 sums and store 8 sums. A core
+// does two loads and one store a cycle: 16 flop a cycle, 59 GFLOP/s at 3.7 GHz, half of peak. But a
+// sum travels through memory from one input channel to the next: stored, loaded again and added to,
+// some 12 cycles for the 16 vectors of a pixel, beside 16 cycles of loads; and the weights (590 KB)
+// come from L2, which delivers 30 bytes a cycle where 32 are wanted. 40 to 55 GFLOP/s.
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "conv.h"

@@ -1,15 +1,15 @@
 // Step 3: implicit matrix product. A convolution is a product: one row for each output pixel (the
 // 1152 inputs that it sees) times one column for each output channel. Writing those rows out
 // (im2col) would take nine times the memory of x. They need not exist: for one place (r, s) of the
-// window, a row is the C channels of one input pixel, which lie together already. So the tile of the
-// matrix ladder's step 4, 6 pixels by 16 channels in registers, gets six pointers for each (r, s);
-// outside of the image they point at zeros.
+// window, a row is the C channels of one input pixel, which lie together already. So the tile of
+// the matrix ladder's step 4, 6 pixels by 16 channels in registers, gets six pointers for each (r,
+// s); outside of the image they point at zeros.
 //
 // What to expect. Per input channel: 2 loads of weights and 6 of x for 12 FMAs, 4 cycles of loads
 // behind 6 of FMAs. The weights of 16 of the 128 output channels are one line in eight, and those
 // lines share an eighth of L1: they come from L2, 64 bytes in 6 cycles, a third of what L2 can, if
-// the hardware sees them coming. Near peak, then, less what is paid for each (r, s): six pointers, some
-// 50 instructions, for 128 · 12 FMAs (768 cycles).
+// the hardware sees them coming. Near peak, then, less what is paid for each (r, s): six pointers,
+// some 50 instructions, for 128 · 12 FMAs (768 cycles).
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "conv.h"

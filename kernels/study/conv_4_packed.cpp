@@ -1,10 +1,11 @@
 // Step 4: packed weights. They are copied once into panels of 16 output channels, in the order in
 // which the tile reads them, as in step 5 of the matrix ladder.
 //
-// What to expect. A panel is 1152 lines (74 KB) one after the other. It still comes from L2, 64 bytes
-// for 6 cycles of FMAs, but the hardware sees one stream and fetches ahead, a page lasts for 64 lines
-// instead of 8, and no set overflows. 90 to 95 % of peak. The more channels, the more it matters: with
-// 256 of them the unpacked lines share 4 sets of L1 and 128 of L2, which hold 1024 of 2304 lines.
+// What to expect. A panel is 1152 lines (74 KB) one after the other. It still comes from L2, 64
+// bytes for 6 cycles of FMAs, but the hardware sees one stream and fetches ahead, a page lasts for
+// 64 lines instead of 8, and no set overflows. 90 to 95 % of peak. The more channels, the more it
+// matters: with 256 of them the unpacked lines share 4 sets of L1 and 128 of L2, which hold 1024 of
+// 2304 lines.
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "conv.h"

@@ -1,9 +1,9 @@
 // Step 5: threads. Each thread computes its own share of the output pixels, with the same packed
 // weights and the same zeros; nothing that is written is shared.
 //
-// What to expect. T threads take 1/T of the time, less what starting them costs: 20 to 50 µs of some
-// 8 ms with two. The engine keeps its threads waiting in a pool instead, because its layers are often
-// shorter than that.
+// What to expect. T threads take 1/T of the time, less what starting them costs: 20 to 50 µs of
+// some 8 ms with two. The engine keeps its threads waiting in a pool instead, because its layers
+// are often shorter than that.
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "conv.h"

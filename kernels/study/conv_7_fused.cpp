@@ -1,15 +1,15 @@
-// Step 7: Winograd in blocks that stay in L2. The three phases of step 6 run one after the other for
-// 12 tiles at a time, before the next 12: the transformed inputs and the products of a block are
-// 36 · 12 · (128 + 128) floats, 442 KB, written and read where they are, in a L2 of 1 MB.
+// Step 7: Winograd in blocks that stay in L2. The three phases of step 6 run one after the other
+// for 12 tiles at a time, before the next 12: the transformed inputs and the products of a block
+// are 36 · 12 · (128 + 128) floats, 442 KB, written and read where they are, in a L2 of 1 MB.
 //
-// What to expect. The transformed filters (2.36 MB) no longer stay near: each of 32 blocks reads them
-// from L3, 75 MB in all, 0.75 ms at 100 GB/s, if nothing of it hides behind the products. That is
-// what larger blocks would save and L2 forbids. With 4.3 ms for the products and 0.3 for the
+// What to expect. The transformed filters (2.36 MB) no longer stay near: each of 32 blocks reads
+// them from L3, 75 MB in all, 0.75 ms at 100 GB/s, if nothing of it hides behind the products. That
+// is what larger blocks would save and L2 forbids. With 4.3 ms for the products and 0.3 for the
 // transforms, 5.4 ms on one core: 340 GFLOP/s, almost three times the peak. With more channels the
 // filters grow with their square; at 512 they are 38 MB, and step 6 is better there.
 //
-// Prints milliseconds, GFLOP/s (of the definition) and per cent of the measured peak, after checking
-// the result.
+// Prints milliseconds, GFLOP/s (of the definition) and per cent of the measured peak, after
+// checking the result.
 #include "winograd.h"
 
 namespace {

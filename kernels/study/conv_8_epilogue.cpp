@@ -1,15 +1,15 @@
 // Step 8: what follows the convolution, while its result is in registers. Networks add a bias and
-// apply ReLU to almost every convolution's output. Done in the output transform, that is one addition
-// and one comparison on a vector that is about to be stored; done afterwards, it reads and writes all
-// of y once more.
+// apply ReLU to almost every convolution's output. Done in the output transform, that is one
+// addition and one comparison on a vector that is about to be stored; done afterwards, it reads and
+// writes all of y once more.
 //
 // What to expect. y is 3.1 MB: 6.3 MB of traffic at 50 to 100 GB/s on one core, 0.06 to 0.13 ms of
 // 5.5, or 1 to 2 %. Small here, because this y fits L3. A batch of 64 has 8 MB in this layer and 16
 // in the one before, and a network has a dozen such layers, each followed by batch norm, ReLU and
 // every other time an addition: passes that take 15 % of a step that is fast otherwise.
 //
-// Prints both ways: milliseconds, GFLOP/s (of the definition) and per cent of the measured peak, after
-// checking the results.
+// Prints both ways: milliseconds, GFLOP/s (of the definition) and per cent of the measured peak,
+// after checking the results.
 #include "winograd.h"
 
 namespace {

@@ -11,7 +11,8 @@ using study::Index;
 
 typedef float Vector __attribute__((vector_size(32)));
 
-// The sum of `count` floats, `repeats` times over. Eight sums, so that no load waits for an addition.
+// The sum of `count` floats, `repeats` times over; eight sums, so that no load waits for an
+// addition.
 STUDY_AVX2 float sum_of(const float* x, Index count, Index repeats) {
   Vector sums[8] = {};
   for (Index repeat = 0; repeat < repeats; ++repeat) {

@@ -3,8 +3,9 @@
 // What to expect. Per multiply-add (2 flop) it loads one float of a row of a, next to the last one,
 // and one float of a column of b: 4096 bytes after the last one, in another cache line and another
 // page. Lines whose addresses differ by 4096 share one set of 8 places in L1, and 32 sets, 256
-// places, in an L2 of 1 MB: 1024 lines of a column fit in neither, and come from L3 for every element
-// of c. `machine` measures that walk: 3 ns an element, so 0.67 GFLOP/s, half a per cent of peak.
+// places, in an L2 of 1 MB: 1024 lines of a column fit in neither, and come from L3 for every
+// element of c. `machine` measures that walk: 3 ns an element, so 0.67 GFLOP/s, half a per cent of
+// peak.
 // (From L1 it would be 2.5 GFLOP/s: a sum of floats may not be reordered, so each addition waits 3
 // cycles for the last.)
 //

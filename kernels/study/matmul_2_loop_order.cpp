@@ -3,9 +3,10 @@
 // c[i][j], c[i][j + 1], ... do not wait for each other, so the compiler makes vectors of them.
 //
 // What to expect. In L1: eight multiply-adds (AVX2) load b and c and store c, and a core does two
-// loads and one store a cycle: 16 flop a cycle, 59 GFLOP/s at 3.7 GHz, 34 ms. But the whole of b,
-// 4 MB, is read for each of the 960 rows of a, 2 bytes for each flop, and is larger than L2: 4 GB at
-// 100 GB/s from L3 take another 40 ms. 27 GFLOP/s if the one waits for the other, 50 if they overlap.
+// loads and one store a cycle: 16 flop a cycle, 59 GFLOP/s at 3.7 GHz, 34 ms. But the whole of b, 4
+// MB, is read for each of the 960 rows of a, 2 bytes for each flop, and is larger than L2: 4 GB at
+// 100 GB/s from L3 take another 40 ms. 27 GFLOP/s if the one waits for the other, 50 if they
+// overlap.
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "matmul.h"

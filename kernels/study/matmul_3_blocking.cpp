@@ -1,6 +1,6 @@
-// Step 3: cache blocking. b is cut into slices of 64 rows, 256 KB, which stay in L2 (1 MB) while all
-// rows of a go by. c is now read and written 16 times instead of once, which is cheap: a row of it
-// (4 KB) stays in L1 for 64 · 1024 multiply-adds.
+// Step 3: cache blocking. b is cut into slices of 64 rows, 256 KB, which stay in L2 (1 MB) while
+// all rows of a go by. c is now read and written 16 times instead of once, which is cheap: a row of
+// it (4 KB) stays in L1 for 64 · 1024 multiply-adds.
 //
 // What to expect. L3 is out of the way: it delivers b once and c 16 times, 67 MB for 2 GFLOP. What
 // remains is step 2's other limit, loads and stores: 16 flop a cycle, 59 GFLOP/s, half of peak; and

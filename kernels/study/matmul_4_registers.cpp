@@ -3,12 +3,12 @@
 // The multiply and the add are one instruction, FMA.
 //
 // What to expect. Per k: 2 loads of b, 6 of a (each copied to all 8 places by the load), 12 FMAs.
-// Two loads and two FMAs start in a cycle: 4 cycles of loads hide behind 6 of FMAs, so the tile runs
-// at peak if its operands are in L1. 12 sums are also enough to hide the 4 cycles that an FMA takes
-// (two a cycle: 8 are needed), and 12 + 2 + 1 registers are fewer than 16.
-// But b is read down a panel of 16 columns, one line every 4096 bytes, and those fall into one set
-// of L1: 64 bytes from L2 or L3 for each 6 cycles, and a page of its own for each line where the
-// first-level table of pages (TLB) has 72 entries. At 25 to 40 GB/s, 50 to 80 GFLOP/s.
+// Two loads and two FMAs start in a cycle: 4 cycles of loads hide behind 6 of FMAs, so the tile
+// runs at peak if its operands are in L1. 12 sums are also enough to hide the 4 cycles that an FMA
+// takes (two a cycle: 8 are needed), and 12 + 2 + 1 registers are fewer than 16. But b is read down
+// a panel of 16 columns, one line every 4096 bytes, and those fall into one set of L1: 64 bytes
+// from L2 or L3 for each 6 cycles, and a page of its own for each line where the first-level table
+// of pages (TLB) has 72 entries. At 25 to 40 GB/s, 50 to 80 GFLOP/s.
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "matmul.h"

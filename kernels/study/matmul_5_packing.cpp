@@ -1,6 +1,7 @@
-// Step 5: packing. Before use, a block of each operand is copied into the order in which the tile of
-// step 4 reads it: b in panels of 16 columns, a in panels of 6 rows, k after k. Every load is then
-// next to the last one: no two lines of a panel fight for a place, and a page lasts for 64 lines.
+// Step 5: packing. Before use, a block of each operand is copied into the order in which the tile
+// of step 4 reads it: b in panels of 16 columns, a in panels of 6 rows, k after k. Every load is
+// then next to the last one: no two lines of a panel fight for a place, and a page lasts for 64
+// lines.
 //
 // What to expect. One panel of b (256 · 16 floats, 16 KB) is half of L1 and stays there for 32
 // tiles; a's block (192 · 256 floats, 192 KB) stays in L2 and gives 6 floats per k, 24 bytes in 6

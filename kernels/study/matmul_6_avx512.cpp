@@ -2,12 +2,12 @@
 // 32 columns in 24 registers.
 //
 // What to expect. Per k: 2 loads of b and 12 of a for 24 FMAs; one FMA does twice the work, so half
-// as many instructions are fetched, decoded and retired. Whether that is faster depends on the core:
-// one with two 512-bit FMA units (Intel's servers) does 64 flop a cycle and can gain up to 2; one
-// that runs an AVX-512 FMA in two halves (Zen 4) has the peak that it had with AVX2, step 5 was
+// as many instructions are fetched, decoded and retired. Whether that is faster depends on the
+// core: one with two 512-bit FMA units (Intel's servers) does 64 flop a cycle and can gain up to 2;
+// one that runs an AVX-512 FMA in two halves (Zen 4) has the peak that it had with AVX2, step 5 was
 // within a tenth of it, and there is nothing to gain. Only the panels' sizes must follow: 256 · 32
-// floats of b would be the whole L1 (32 KB), so that a's panel (512 · 12, 24 KB) stays there instead
-// and b's block is the one that streams from L2: j is now the inner loop.
+// floats of b would be the whole L1 (32 KB), so that a's panel (512 · 12, 24 KB) stays there
+// instead and b's block is the one that streams from L2: j is now the inner loop.
 //
 // Prints milliseconds, GFLOP/s and per cent of the measured peak, after checking the result.
 #include "matmul.h"

@@ -1,11 +1,11 @@
-// Step 7: threads. Each thread computes its own rows of c: it packs its own rows of a, and its share
-// of the panels of b, which all use. A barrier before the products waits for b's panels; one after
-// them keeps them until the last thread is done.
+// Step 7: threads. Each thread computes its own rows of c: it packs its own rows of a, and its
+// share of the panels of b, which all use. A barrier before the products waits for b's panels; one
+// after them keeps them until the last thread is done.
 //
 // What to expect. The panels of b are written once and then only read, so T threads take 1/T of the
 // time of step 5, less what starting them costs (some 20 to 50 µs of 9 ms; the engine keeps its
-// threads waiting in a pool instead), less the waiting for the slowest, and less the trip through L3
-// for the panels that another thread packed.
+// threads waiting in a pool instead), less the waiting for the slowest, and less the trip through
+// L3 for the panels that another thread packed.
 //
 // OpenBLAS, where the machine has it, is timed beside: the same idea with a tile in assembler.
 //

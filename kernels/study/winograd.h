@@ -1,6 +1,7 @@
 // The transforms of Winograd's F(4×4, 3×3), for steps 6 to 8 of the convolution ladder: 4×4 outputs
 // from the 6×6 inputs that they see with 36 multiplications, where the definition takes 144.
-//   Y = Aᵀ [ Σ over c of (G w Gᵀ) ⊙ (Bᵀ x B) ] A              (Lavin and Gray 2016, arXiv 1509.09308)
+//   Y = Aᵀ [ Σ over c of (G w Gᵀ) ⊙ (Bᵀ x B) ] A
+// (Lavin and Gray 2016, arXiv 1509.09308).
 // Row and column are polynomials, multiplied through their values at six points: 0, ±2/3, ±3/2, ∞.
 // These lose half as much to rounding as the textbook's 0, ±1, ±2, ∞, and cost the same.
 #pragma once
