@@ -10,6 +10,8 @@ const char* to_string(ConvAlgorithm algorithm) {
       return "implicit";
     case ConvAlgorithm::winograd:
       return "winograd";
+    case ConvAlgorithm::few_pixels:
+      return "few_pixels";
     case ConvAlgorithm::product:
       return "product";
   }

@@ -1,7 +1,9 @@
 // Convolution: which algorithm for which shape.
 #include "kernels/check.h"
+#include "kernels/cpu/conv_few_pixels.h"
 #include "kernels/cpu/conv_implicit.h"
 #include "kernels/cpu/conv_shape.h"
+#include "kernels/cpu/conv_winograd.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/dispatch.h"
 
@@ -15,18 +17,40 @@ bool is_product(const ConvShape& s) {
 
 enum class Pass { forward, input_gradient, weight_gradient };
 
-ConvAlgorithm choose(const ConvShape& s, Pass) {
-  const ConvAlgorithm wanted = s.conv.algorithm;
-  if (wanted != ConvAlgorithm::automatic) {
-    check(wanted == ConvAlgorithm::implicit || (wanted == ConvAlgorithm::product && is_product(s)),
-          "[conv2d] the algorithm '{}' does not apply to windows of {}x{} with stride {}x{}, "
-          "padding {}x{} and dilation {}x{}",
-          to_string(wanted), s.R, s.S, s.conv.stride.height, s.conv.stride.width,
-          s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height,
-          s.conv.dilation.width);
-    return wanted;
+bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
+  switch (algorithm) {
+    case ConvAlgorithm::winograd:
+      return winograd_applies(s);
+    case ConvAlgorithm::product:
+      return is_product(s);
+    case ConvAlgorithm::few_pixels:
+      return pass == Pass::forward;
+    case ConvAlgorithm::automatic:
+    case ConvAlgorithm::implicit:
+      break;
   }
-  return is_product(s) ? ConvAlgorithm::product : ConvAlgorithm::implicit;
+  return true;
+}
+
+// Measured on AVX2 and AVX-512: Winograd's transforms cost as much as they save for few channels,
+// and for few tiles the transformed filters are more to read than the filters.
+bool winograd_pays(const ConvShape& s, Pass) {
+  const std::int64_t tiles = s.N * ((s.P + 3) / 4) * ((s.Q + 3) / 4);
+  return winograd_applies(s) && s.C >= 16 && s.K >= 16 && tiles >= 4;
+}
+
+ConvAlgorithm choose(const ConvShape& s, Pass pass) {
+  const ConvAlgorithm wanted = s.conv.algorithm;
+  check(applies(wanted, s, pass),
+        "[conv2d] the algorithm '{}' does not apply to windows of {}x{} with stride {}x{}, "
+        "padding {}x{} and dilation {}x{}",
+        to_string(wanted), s.R, s.S, s.conv.stride.height, s.conv.stride.width,
+        s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height, s.conv.dilation.width);
+  if (wanted != ConvAlgorithm::automatic) return wanted;
+  if (is_product(s)) return ConvAlgorithm::product;
+  if (winograd_pays(s, pass)) return ConvAlgorithm::winograd;
+  return pass == Pass::forward && has_few_pixels(s) ? ConvAlgorithm::few_pixels
+                                                    : ConvAlgorithm::implicit;
 }
 
 // Images and filters as matrices: (pixels, channels) and (filters, channels).
@@ -54,6 +78,10 @@ void CpuBackend::conv2d(const View& y, const ConstView& x, const ConstView& w, c
                   transposed(matrix(w.data, w.dtype, s.K, s.C)),
                   {.bias = epilogue.bias, .relu = epilogue.relu});
   with_float(y.dtype, [&]<class T>(Type<T>) {
+    if (algorithm == ConvAlgorithm::winograd)
+      return winograd_forward(s, y.as<T>(), x.as<T>(), w.as<T>(), epilogue);
+    if (algorithm == ConvAlgorithm::few_pixels)
+      return few_pixels_forward(s, y.as<T>(), x.as<T>(), w.as<T>(), epilogue);
     implicit_forward(s, y.as<T>(), x.as<T>(), w.as<T>(), epilogue);
   });
 }
@@ -61,11 +89,14 @@ void CpuBackend::conv2d(const View& y, const ConstView& x, const ConstView& w, c
 void CpuBackend::conv2d_input_gradient(const View& dx, const ConstView& dy, const ConstView& w,
                                        const Conv2d& conv) {
   const ConvShape s = conv_shape(dx.shape, w.shape, dy.shape, conv);
-  if (choose(s, Pass::input_gradient) == ConvAlgorithm::product)
+  const ConvAlgorithm algorithm = choose(s, Pass::input_gradient);
+  if (algorithm == ConvAlgorithm::product)
     return matmul(matrix(dx.data, dx.dtype, s.N * s.P * s.Q, s.C),
                   matrix(dy.data, dy.dtype, s.N * s.P * s.Q, s.K),
                   matrix(w.data, w.dtype, s.K, s.C), {});
   with_float(dx.dtype, [&]<class T>(Type<T>) {
+    if (algorithm == ConvAlgorithm::winograd)
+      return winograd_input_gradient(s, dx.as<T>(), dy.as<T>(), w.as<T>());
     implicit_input_gradient(s, dx.as<T>(), dy.as<T>(), w.as<T>());
   });
 }
@@ -73,11 +104,14 @@ void CpuBackend::conv2d_input_gradient(const View& dx, const ConstView& dy, cons
 void CpuBackend::conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
                                         const Conv2d& conv) {
   const ConvShape s = conv_shape(x.shape, dw.shape, dy.shape, conv);
-  if (choose(s, Pass::weight_gradient) == ConvAlgorithm::product)
+  const ConvAlgorithm algorithm = choose(s, Pass::weight_gradient);
+  if (algorithm == ConvAlgorithm::product)
     return matmul(matrix(dw.data, dw.dtype, s.K, s.C),
                   transposed(matrix(dy.data, dy.dtype, s.N * s.P * s.Q, s.K)),
                   matrix(x.data, x.dtype, s.N * s.P * s.Q, s.C), {});
   with_float(dw.dtype, [&]<class T>(Type<T>) {
+    if (algorithm == ConvAlgorithm::winograd)
+      return winograd_weight_gradient(s, dw.as<T>(), dy.as<T>(), x.as<T>());
     implicit_weight_gradient(s, dw.as<T>(), dy.as<T>(), x.as<T>());
   });
 }
