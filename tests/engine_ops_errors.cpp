@@ -226,6 +226,51 @@ TEST_CASE("ops: errors of softmax and losses") {
         }) == "[kl_divergence] logits (2,3) and target (3): both must be (N, C)");
 }
 
+TEST_CASE("ops: errors of batch norm, pooling and images") {
+  const ChannelStatistics three{zeros({3}), zeros({3})};
+  const auto norm = [&](const Tensor& x, const Tensor& weight, const Tensor& residual = {}) {
+    return error_text([&] { batch_norm(x, weight, zeros({3}), three, 1e-5, residual); });
+  };
+  CHECK(norm(zeros({2, 3}, DType::i64), zeros({3})) ==
+        "[batch_norm] needs a floating tensor whose last axis is the channels, found int64 of "
+        "(2,3)");
+  CHECK(norm(zeros({2, 3}), zeros({2})) ==
+        "[batch_norm] the weight must be (3) of float32 on cpu, one value per channel of (2,3); "
+        "found (2) of float32 on cpu");
+  CHECK(norm(zeros({2, 3}), {}) ==
+        "[batch_norm] the weight must be (3) of float32 on cpu, one value per channel of (2,3); "
+        "found an undefined tensor");
+  CHECK(norm(zeros({2, 3}), zeros({3}), zeros({3})) ==
+        "[batch_norm] the residual must be like x, (2,3) of float32; found (3) of float32");
+  CHECK(error_text([&] {
+          batch_norm(zeros({2, 3}), zeros({3}), zeros({3}), three, 0);
+        }) == "[batch_norm] eps must be positive, found 0");
+  CHECK(error_text([] {
+          channel_statistics(zeros({0, 3}));
+        }) == "[channel_statistics] of (0,3): there are no values");
+  CHECK(error_text([] {
+          max_pool2d(zeros({2, 4, 3}), {.window = 2});
+        }) == "[max_pool2d] needs floating images (N,H,W,C), found float32 of (2,4,3)");
+  CHECK(error_text([] {
+          average_pool2d(zeros({1, 4, 4, 1}), {.window = {3, 2}, .stride = 0, .padding = 2});
+        }) ==
+        "[average_pool2d] window 3x2, stride 0x0, padding 2x2: windows and strides must be at "
+        "least 1, paddings from 0 to half a window");
+  CHECK(error_text([] {
+          max_pool2d(zeros({1, 4, 2, 1}), {.window = 3});
+        }) == "[max_pool2d] images (1,4,2,1) with padding 0x0 have no room for windows of 3x3");
+  CHECK(error_text([] {
+          global_average_pool(zeros({2, 3}));
+        }) == "[global_average_pool] needs images (N,H,W,C), found (2,3)");
+  CHECK(error_text([] {
+          pad2d(zeros({2, 3}), 1);
+        }) == "[pad2d] needs images (N,H,W,C), found (2,3)");
+  CHECK(error_text([] {
+          pad2d(zeros({1, 2, 2, 1}), {1, -1});
+        }) == "[pad2d] padding 1x-1: both must be at least 0");
+  CHECK(error_text([] { flip(zeros({2, 3}), 2); }) == "[flip] axis 2 of a tensor of rank 2");
+}
+
 TEST_CASE("ops: errors of gathering") {
   CHECK(error_text([] {
           gather_rows(zeros({3, 2}), indices({0, 3}));

@@ -98,7 +98,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check(eps > 0, "[batch_norm] eps must be positive, found {}", eps);
   check(!residual.defined() || (residual.shape() == x.shape() && residual.dtype() == x.dtype() &&
                                 residual.device() == x.device()),
-        "[batch_norm] the residual must be like x, {} of {}", x.shape(), x.dtype());
+        "[batch_norm] the residual must be like x, {} of {}; found {} of {}", x.shape(), x.dtype(),
+        residual.defined() ? residual.shape() : Shape(),
+        residual.defined() ? residual.dtype() : DType::f32);
   const bool relu = activation == Activation::relu;
   const Tensor dense = contiguous(x);
   const Tensor added = residual.defined() ? contiguous(residual) : residual;
