@@ -18,6 +18,8 @@ struct ModelRequest {
   Shape input;       // of one item, such as (28,28,1)
   std::int64_t classes = 10;
   std::vector<std::int64_t> hidden = {};  // widths between; empty for the model's default
+  std::int64_t width = 0;                 // channels of the first stage; 0 for the model's default
+  bool batch_norm = true;                 // false: a network that would have it goes without
 };
 
 std::vector<std::string> model_names();

@@ -29,7 +29,7 @@ Tensor ramp(const Shape& shape) {
 TEST_SUITE("models") {
   TEST_CASE("models are made by name for the data at hand") {
     Generator g(1);
-    CHECK(model_names() == std::vector<std::string>{"mlp", "logistic"});
+    CHECK(model_names() == std::vector<std::string>{"mlp", "logistic", "resnet18"});
     const auto describe = [&](const ModelRequest& request) {
       return make_model(request, g)->describe();
     };
@@ -40,7 +40,8 @@ TEST_SUITE("models") {
           "mlp 48-5-7");
     CHECK(describe({.name = "logistic", .input = {28, 28, 1}}) == "logistic 784-10");
     CHECK_THROWS_WITH_AS(describe({.name = "resnet99", .input = {28, 28, 1}}),
-                         "unknown model \"resnet99\"; there are: mlp, logistic", UsageError);
+                         "unknown model \"resnet99\"; there are: mlp, logistic, resnet18",
+                         UsageError);
     CHECK_THROWS_WITH_AS(describe({.name = "logistic", .input = {4}, .hidden = {3, 2}}),
                          "[logistic] hidden widths 3,2: this model has none; \"mlp\" has",
                          UsageError);
@@ -50,28 +51,54 @@ TEST_SUITE("models") {
   }
 
   TEST_CASE("a description rebuilds its model") {
-    for (const char* text : {"mlp 784-200-100-10", "mlp 6-4-3", "mlp 6-3", "logistic 6-3"}) {
+    for (const char* text :
+         {"mlp 784-200-100-10", "mlp 6-4-3", "mlp 6-3", "logistic 6-3", "resnet18 3-4-5-6-8-7",
+          "resnet18 1-4-6-8-10 no-batch-norm", "resnet18 3-2-10"}) {
       CAPTURE(text);
       Generator g(3), h(3);
       const auto one = make_model(text, g), two = make_model(text, h), other = make_model(text);
       CHECK(one->describe() == text);
-      CHECK(one->parameter_count() == described_size(text));
       const auto a = one->state_dict(), b = two->state_dict();
       REQUIRE(a.size() == b.size());
+      std::int64_t size = 0;
       for (std::size_t i = 0; i < a.size(); ++i) {
         CHECK(a[i].name == b[i].name);
         CHECK(a[i].tensor.to_vector<float>() == b[i].tensor.to_vector<float>());
+        size += a[i].tensor.count();
       }
+      CHECK(size == described_size(text));
       other->load_state_dict(a);
     }
-    for (const char* text :
-         {"", "mlp", "mlp ", "mlp 12", "mlp 12-", "mlp -12", "mlp 12--3", "mlp 12,3", "mlp 12-3 ",
-          "mlp 12-0", "mlp 1e3-3", "logistic 4-3-2", "mlp 99999999999999999999-3", "Mlp 12-3"}) {
+    for (const char* text : {"",
+                             "mlp",
+                             "mlp ",
+                             "mlp 12",
+                             "mlp 12-",
+                             "mlp -12",
+                             "mlp 12--3",
+                             "mlp 12,3",
+                             "mlp 12-3 ",
+                             "mlp 12-0",
+                             "mlp 1e3-3",
+                             "logistic 4-3-2",
+                             "mlp 99999999999999999999-3",
+                             "Mlp 12-3",
+                             "mlp 12-3 no-batch-norm",
+                             "resnet18 3-10",
+                             "resnet18 3-0-10",
+                             "resnet18 no-batch-norm",
+                             "resnet18 3-100000-10",
+                             "resnet18 3-1-1-1-1-1-1-1-1-1-10",
+                             "resnet18 3-4-10 batch-norm"}) {
       CAPTURE(text);
       CHECK_THROWS_AS(make_model(text), UsageError);
     }
-    CHECK(described_size("mlp 4000000000-4000000000-10") ==
-          std::numeric_limits<std::int64_t>::max());
+    for (const char* text :
+         {"mlp 4000000000-4000000000-10", "resnet18 3-4000000000-10",
+          "resnet18 3-1-9223372036854775807-9223372036854775807-10 no-batch-norm"}) {
+      CAPTURE(text);
+      CHECK(described_size(text) == std::numeric_limits<std::int64_t>::max());
+    }
   }
 
   TEST_CASE("widths are read from a flag") {
@@ -109,6 +136,24 @@ TEST_SUITE("models") {
         Error);
   }
 
+  TEST_CASE("a network with convolutions and batch norms goes to a file and back") {
+    const TemporaryFolder folder;
+    Generator g(4);
+    const auto model = make_model("resnet18 3-4-5-7", g);
+    (*model)(ramp({2, 6, 6, 3}));  // moves the running statistics
+    model->eval();
+    const auto path = folder.path() / "model.safetensors";
+    save_model(path, *model);
+    const Safetensors content = read_safetensors(path);
+    CHECK(content.at("layer2.0.conv1.weight").shape() == Shape{5, 4, 3, 3});  // PyTorch's order
+    CHECK(content.at("layer2.0.downsample.1.num_batches_tracked").item() == 1);
+    const auto loaded = load_model(path);
+    CHECK(loaded->describe() == model->describe());
+    loaded->eval();
+    const Tensor x = ramp({3, 6, 6, 3});
+    CHECK((*loaded)(x).to_vector<float>() == (*model)(x).to_vector<float>());
+  }
+
   TEST_CASE("a file that PyTorch wrote gives PyTorch's logits") {
     const auto file =
         std::filesystem::path(__FILE__).parent_path() / "reference" / "mlp.safetensors";
@@ -139,6 +184,9 @@ TEST_SUITE("models") {
                          "a.safetensors: \"mlp 6-4000000000-3\" has 40000000003 values, the file "
                          "holds 21",
                          Error);
+    content.metadata["model"] = "resnet18 3-60000-60000-10";
+    CHECK_THROWS_WITH_AS(unpack_model(content, "a.safetensors"),
+                         doctest::Contains("values, the file holds 21"), Error);
     content.metadata["model"] = "mlp 6-3";
     CHECK_THROWS_WITH_AS(unpack_model(content, "a.safetensors"),
                          "a.safetensors: [load_state_dict] the tensors do not fit the network; "
