@@ -65,9 +65,8 @@ class CpuBackend final : public Backend {
   void channel_statistics(const View& mean, const View& variance, const ConstView& x) override;
   void batch_norm(const View& y, const ConstView& x, const Normalization& norm,
                   const ConstView* residual) override;
-  void batch_norm_backward(const NormalizationGradients& d, const ConstView& dy,
-                           const ConstView& x, const ConstView* y, const Normalization& norm,
-                           bool of_batch) override;
+  void batch_norm_backward(const NormalizationGradients& d, const ConstView& dy, const ConstView& x,
+                           const ConstView* y, const Normalization& norm, bool of_batch) override;
 
   // pool.cpp
   void pool2d(Pooling op, const View& y, const ConstView& x, const Pool2d& pool) override;

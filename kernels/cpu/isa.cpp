@@ -11,9 +11,10 @@ namespace {
 
 #define UNDERSTUDY_TABLES(isa)                                                         \
   {                                                                                    \
-    {&isa::pointwise_f32, &isa::rows_f32,   &isa::reduce_f32, &isa::optimizer_f32,     \
-     &isa::move_f32,      &isa::random_f32, &isa::conv_f32,   &isa::winograd_f32,      \
-     &isa::norm_f32,      &isa::pool_f32},                                             \
+    {                                                                                  \
+        &isa::pointwise_f32, &isa::rows_f32,   &isa::reduce_f32, &isa::optimizer_f32,  \
+        &isa::move_f32,      &isa::random_f32, &isa::conv_f32,   &isa::winograd_f32,   \
+        &isa::norm_f32,      &isa::pool_f32},                                          \
         {&isa::pointwise_f64, &isa::rows_f64,   &isa::reduce_f64, &isa::optimizer_f64, \
          &isa::move_f64,      &isa::random_f64, &isa::conv_f64,   &isa::winograd_f64,  \
          &isa::norm_f64,      &isa::pool_f64},                                         \

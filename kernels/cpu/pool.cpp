@@ -8,7 +8,7 @@
 namespace understudy::cpu {
 namespace {
 
-constexpr Index grain = 4096;           // elements of the windows for each thread
+constexpr Index grain = 32768;          // elements of the windows for each thread
 constexpr Index channels_at_once = 64;  // that a thread of the backward pass owns of an image
 
 // The part of a window along one axis that lies inside the image.
