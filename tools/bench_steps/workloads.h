@@ -1,0 +1,27 @@
+// The steps that bench_steps times and tools/compare_pytorch.py repeats in PyTorch.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/nn/module.h"
+#include "engine/random.h"
+
+namespace understudy {
+
+// A model, its batch, its optimiser where it is trained, and one step of them.
+struct Workload {
+  virtual ~Workload() = default;
+  // The loss before the update; of inference the mean square of the logits.
+  virtual double step() = 0;
+  // All that a step reads or changes, by the names of the problem file: parameters
+  // "model.0.weight", the batch "images", of inference also "logits". To be overwritten by a
+  // file's values, and written out after a step.
+  virtual std::vector<NamedTensor> tensors() = 0;
+};
+
+std::vector<std::string> workload_names();
+std::unique_ptr<Workload> make_workload(const std::string& name, Generator& generator);
+
+}  // namespace understudy
