@@ -40,10 +40,8 @@ std::vector<Sequential> make_stages(const std::vector<std::int64_t>& widths, boo
     for (int i = 0; i < 2; ++i) {
       const std::int64_t out = widths[stage + 1], stride = stage > 0 && i == 0 ? 2 : 1;
       auto block = std::make_unique<BasicBlock>(in, out, stride, batch_norm, generator);
-      if (!batch_norm) {
-        init_kaiming_normal(block->first.convolution.weight, generator, std::sqrt(2.0) * branch);
-        init_constant(block->second.convolution.weight, 0);
-      }
+      if (!batch_norm)
+        init_kaiming_normal(block->second.convolution.weight, generator, std::sqrt(2.0) * branch);
       stages[stage].add(std::move(block));
       in = out;
     }

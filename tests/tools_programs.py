@@ -137,6 +137,21 @@ class Programs(InFolder):
                 values = json.loads(result.stdout)
                 self.assertGreater(values["test_accuracy"], 0.5)
 
+    def test_convolutional_networks(self):
+        out = self.folder / "run"
+        flags = ["--dataset", "fashion-mnist", "--model", "resnet18", "--width", "4", "--lr", "0.003",
+                 "--epochs", "1"]
+        first = run("train_classifier", *flags, "--out", out, "--json", "-")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        values = json.loads(first.stdout)
+        self.assertEqual(values["model"], "resnet18 1-4-8-16-10")
+        self.assertGreater(values["test_accuracy"], 0.4)
+        tuned = run("train_classifier", *flags, "--init", out, "--json", "-")
+        self.assertGreater(json.loads(tuned.stdout)["test_accuracy"], values["test_accuracy"])
+        plain = run("train_classifier", *flags, "--no-batch-norm", "--json", "-")
+        self.assertEqual(json.loads(plain.stdout)["model"], "resnet18 1-4-8-16-10 no-batch-norm")
+        self.assertGreater(json.loads(plain.stdout)["test_accuracy"], 0.2)
+
     def test_usage_errors(self):
         out = self.folder / "run"
         for flags, part in (
@@ -147,6 +162,9 @@ class Programs(InFolder):
                 (["--optimizer", "lion"], "one of sgd, adam, adamw"),
                 (["--momentum", "0.9"], "only sgd"),
                 (["--model", "logistic", "--hidden", "10"], "hidden"),
+                (["--model", "resnet18"], "hidden"),
+                (["--width", "16"], "no stages"),
+                (["--no-batch-norm"], "never has it"),
                 (["--validation", "6000"], "--validation 6000"),
                 (["--device", "cuda"], "without CUDA"),
                 (["--config", self.folder / "none.toml"], "none.toml"),

@@ -40,6 +40,8 @@ namespace {
 // The flags of this program beside the common ones.
 struct Choices {
   std::vector<std::int64_t> hidden;  // empty: the model's own default
+  std::int64_t width = 0;            // likewise
+  bool no_batch_norm = false;
   std::string optimizer = "adam";
   double momentum = 0;
   double weight_decay = 0;
@@ -55,6 +57,12 @@ void add_choices(Options& options, Choices& choices) {
   options.add("hidden", &choices.hidden, "widths of the hidden layers; empty: 200,100 for mlp")
       .at_least(1)
       .at_most(1 << 16);
+  options
+      .add("width", &choices.width,
+           "channels of resnet18's first stage, doubled in each further one; 0: its 64")
+      .at_least(0)
+      .at_most(1 << 12);
+  options.add("no-batch-norm", &choices.no_batch_norm, "resnet18 without it");
   options.add("optimizer", &choices.optimizer, "how gradients become updates")
       .one_of({"sgd", "adam", "adamw"});
   options.add("momentum", &choices.momentum, "momentum of sgd").at_least(0).below(1);
@@ -171,7 +179,9 @@ void train_classifier(int argc, char** argv) {
   std::unique_ptr<Model> model = make_model({.name = common.model,
                                              .input = {images[1], images[2], images[3]},
                                              .classes = data.train.classes,
-                                             .hidden = choices.hidden},
+                                             .hidden = choices.hidden,
+                                             .width = choices.width,
+                                             .batch_norm = !choices.no_batch_norm},
                                             generator);
   if (!choices.init.empty()) model = load_model(find_model(choices.init), model->describe());
 
