@@ -26,3 +26,10 @@ add_test(NAME consumer
          COMMAND ${CMAKE_COMMAND} -D BUILD=${PROJECT_BINARY_DIR} -D CONFIG=$<CONFIG>
                  -D COMPILER=${CMAKE_CXX_COMPILER} -D SANITIZE=${UNDERSTUDY_SANITIZE}
                  -D DATA=${bundled_data} -P ${CMAKE_CURRENT_SOURCE_DIR}/consumer/check.cmake)
+
+# Each benchmark compares its result before it times it: here some of every kind, for that alone.
+if(TARGET bench_kernels)
+  add_test(NAME bench_kernels
+           COMMAND bench_kernels --threads 2 --benchmark_min_time=0.0001
+                   "--benchmark_filter=M64_N[12]00|conv/N1_H[48]_|R1024_C512|R64_C10|P178110|code/mlp|decode")
+endif()
