@@ -9,9 +9,12 @@
 //   {"median_ms":0.81,"rounds":5,"steps":50,"threads":2,"workload":"mlp"}
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -24,6 +27,7 @@
 #include "kernels/check.h"
 #include "tools/bench_steps/workloads.h"
 #include "tools/runs/options.h"
+#include "tools/runs/profile_output.h"
 #include "tools/runs/program.h"
 
 namespace understudy {
@@ -55,6 +59,13 @@ double seconds_of(const std::function<void()>& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// The most memory that this process has held so far, in 10^6 bytes.
+double peak_megabytes() {
+  rusage usage{};
+  check(::getrusage(RUSAGE_SELF, &usage) == 0, "getrusage: {}", std::strerror(errno));
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;  // Linux counts KiB
+}
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t n = values.size();
@@ -75,7 +86,7 @@ void bench_steps(int argc, char** argv) {
   std::string name = "mlp";
   std::int64_t rounds = 5, steps = 50;
   bool on_demand = false;
-  std::filesystem::path problem, after;
+  std::filesystem::path problem, after, trace;
   options.add("workload", &name, "what a step is").one_of(workload_names());
   options.add("rounds", &rounds, "how often to measure").at_least(1);
   options.add("steps", &steps, "steps in a round").at_least(1);
@@ -83,6 +94,7 @@ void bench_steps(int argc, char** argv) {
               "safetensors file with parameters and batch; empty: random ones");
   options.add("after", &after, "write loss and parameters after one step there");
   options.add("on-demand", &on_demand, "wait for a line on stdin before each round");
+  add_profile_option(options, trace);
   options.parse(argc, argv);
 
   Generator generator(options.common.seed);
@@ -91,6 +103,7 @@ void bench_steps(int argc, char** argv) {
   const double loss = workload->step();
   if (!after.empty()) write_state(*workload, loss, after);
 
+  ProfileOutput profile(trace);
   std::vector<double> milliseconds;
   for (std::int64_t round = 1; round <= rounds; ++round) {
     std::string line;
@@ -105,12 +118,14 @@ void bench_steps(int argc, char** argv) {
                nlohmann::json({{"round", round}, {"ms_per_step", milliseconds.back()}}).dump());
     std::fflush(stdout);
   }
+  profile.finish();
   check(!milliseconds.empty(), "stdin ended before the first round");
   const nlohmann::json result = {{"workload", name},
                                  {"rounds", milliseconds.size()},
                                  {"steps", steps},
                                  {"threads", options.common.threads},
                                  {"instruction_set", instruction_set()},
+                                 {"peak_mb", peak_megabytes()},
                                  {"median_ms", median(milliseconds)}};
   fmt::print("{}\n", result.dump());
 }

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -390,6 +391,10 @@ def compare(workload, args):
           f" ({ranges['theirs']})")
     print(f"  understudy {medians['ours']:9.3f} ms a step, {final['instruction_set']}"
           f" ({ranges['ours']})")
+    # PyTorch's is that of this process, so of all workloads up to this one.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(f"  peak memory of the process: PyTorch {peak:.0f} MB so far, understudy "
+          f"{final['peak_mb']:.0f} MB")
     best = min(rounds["theirs"]) / min(rounds["ours"])
     print(f"  ratio      {ratio:9.2f} x PyTorch ({best:.2f} between the best rounds)" if agree
           else "  no ratio: the results differ")
@@ -397,6 +402,7 @@ def compare(workload, args):
             "pytorch_variant": variant, "pytorch_ms": medians["theirs"], "ms": medians["ours"],
             "ratio": ratio if agree else None,
             "ratio_of_best": best if agree else None, "instruction_set": final["instruction_set"],
+            "pytorch_peak_mb": peak, "peak_mb": final["peak_mb"],
             "rounds": rounds, "steps": steps}
 
 

@@ -33,6 +33,7 @@
 #include "kernels/check.h"
 #include "tools/runs/interrupt.h"
 #include "tools/runs/options.h"
+#include "tools/runs/profile_output.h"
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
 #include "tools/runs/run_folder.h"
@@ -51,6 +52,7 @@ struct Choices {
   std::string channels = "aligned";
   double weight_decay = 1e-5;
   std::int64_t validation = 5000;
+  std::filesystem::path profile;
 };
 
 void add_choices(Options& options, Choices& choices) {
@@ -77,6 +79,7 @@ void add_choices(Options& options, Choices& choices) {
       .add("validation", &choices.validation,
            "training images set aside to choose the best epoch, rounded up to a multiple of k")
       .at_least(1);
+  add_profile_option(options, choices.profile);
 }
 
 // What a resumed run needs beside parameters, optimisers and position to go on as if it had never
@@ -244,6 +247,7 @@ void train_code(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
   progress.begin("training", steps, position.step);
+  ProfileOutput profile(choices.profile);
 
   while (position.epoch < common.epochs) {
     loader.start_epoch(position.epoch);
@@ -299,6 +303,7 @@ void train_code(int argc, char** argv) {
     if (position.epoch < common.epochs) stop_if_interrupted();
   }
   progress.end();
+  profile.finish();
 
   nlohmann::json result = code_result(tally.test, code, *base, data, common.device);
   result["validation_recovery_accuracy"] = *position.best_metric;

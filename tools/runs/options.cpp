@@ -16,7 +16,7 @@ namespace understudy {
 namespace {
 
 // Settings of one call, which say nothing about the run.
-constexpr const char* of_the_call[] = {"resume", "config", "json", "quiet"};
+constexpr const char* of_the_call[] = {"resume", "config", "json", "quiet", "profile"};
 
 // UNDERSTUDY_BATCH_SIZE for batch-size.
 std::string environment_name(const std::string& setting) {

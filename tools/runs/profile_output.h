@@ -1,0 +1,28 @@
+// --profile: where a run's time went.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "engine/profile.h"
+#include "tools/runs/options.h"
+
+namespace understudy {
+
+// Registers --profile FILE; the file's name goes to `target`, which outlives the Options.
+void add_profile_option(Options& options, std::filesystem::path& target);
+
+// Measures every op from its construction on; nothing for an empty path.
+class ProfileOutput {
+ public:
+  // UsageError for a place that cannot be written: better before the work than after.
+  explicit ProfileOutput(std::filesystem::path trace);
+  // Writes the trace, and the table of times by op to stderr. Once, at the end of the run.
+  void finish();
+
+ private:
+  std::filesystem::path trace_;
+  std::optional<Profiler> profiler_;
+};
+
+}  // namespace understudy
