@@ -21,10 +21,12 @@ struct Dataset {
   Tensor images;     // u8 (N, H, W, C)
   Tensor labels;     // i64 (N), each in [0, classes)
   std::int64_t classes = 10;
+  std::vector<std::string> class_names;  // where the data have them: of an image folder
   PixelNormalization normalization;
   bool sample = false;           // read from less than the published set (a bundled sample)
   std::filesystem::path source;  // the folder or archive it was read from
-  std::string sha256;            // of the images' bytes, then a byte per label; for the run's log
+  // For the run's log: of the images' bytes, then a byte per label (as many as the last one needs).
+  std::string sha256;
 
   std::int64_t size() const { return images.size(0); }
   std::int64_t pixels() const { return images.size(1) * images.size(2) * images.size(3); }
