@@ -1,0 +1,54 @@
+// What whole steps take from the machine once they are under way: nothing.
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <string>
+
+#include "engine/storage.h"
+#include "kernels/cpu/parallel.h"
+#include "tools/bench_steps/workloads.h"
+
+namespace understudy {
+namespace {
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool caches_blocks = false;
+#else
+constexpr bool caches_blocks = true;
+#endif
+
+// Pages that the system had to give this process.
+long page_faults() {
+  rusage usage{};
+  REQUIRE(::getrusage(RUSAGE_SELF, &usage) == 0);
+  return usage.ru_minflt + usage.ru_majflt;
+}
+
+TEST_SUITE("tools") {
+  TEST_CASE("a steady step allocates nothing and faults no page") {
+    if (!caches_blocks) {
+      MESSAGE("[skipped] memory is not cached under AddressSanitizer");
+      return;
+    }
+    const int threads_before = cpu::num_threads();
+    for (const int threads : {1, 2})
+      for (const std::string& name : workload_names()) {
+        CAPTURE(name);
+        CAPTURE(threads);
+        cpu::set_num_threads(threads);
+        Generator generator(1);
+        const auto workload = make_workload(name, generator);
+        for (int i = 0; i < 3; ++i) workload->step();
+        const std::int64_t allocations = allocator_statistics({}).device_allocations;
+        const long faults = page_faults();
+        for (int i = 0; i < 3; ++i) workload->step();
+        CHECK(allocator_statistics({}).device_allocations == allocations);
+        // A page or two of the test's own.
+        CHECK(page_faults() - faults <= 4);
+      }
+    cpu::set_num_threads(threads_before);
+  }
+}
+
+}  // namespace
+}  // namespace understudy
