@@ -17,7 +17,9 @@
 // In the order of the data flow.
 // clang-format off
 #include "datasets/dataset.h"
+#include "datasets/augment.h"
 #include "datasets/loader.h"
+#include "datasets/prefetch.h"
 #include "models/registry.h"
 #include "models/model_file.h"
 #include "engine/ops.h"
@@ -27,68 +29,18 @@
 #include "engine/checkpoint.h"
 // clang-format on
 #include "kernels/check.h"
+#include "tools/runs/data.h"
 #include "tools/runs/evaluate.h"
 #include "tools/runs/interrupt.h"
 #include "tools/runs/options.h"
+#include "tools/runs/profile_output.h"
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
 #include "tools/runs/run_folder.h"
+#include "tools/train_classifier/choices.h"
 
 namespace understudy {
 namespace {
-
-// The flags of this program beside the common ones.
-struct Choices {
-  std::vector<std::int64_t> hidden;  // empty: the model's own default
-  std::int64_t width = 0;            // likewise
-  bool no_batch_norm = false;
-  std::string optimizer = "adam";
-  double momentum = 0;
-  double weight_decay = 0;
-  std::string schedule = "constant";
-  double clip = 0;
-  std::filesystem::path init;
-  std::int64_t validation = 0;
-};
-
-void add_choices(Options& options, Choices& choices) {
-  options.setting("dataset").one_of(dataset_names());
-  options.setting("model").one_of(model_names());
-  options.add("hidden", &choices.hidden, "widths of the hidden layers; empty: 200,100 for mlp")
-      .at_least(1)
-      .at_most(1 << 16);
-  options
-      .add("width", &choices.width,
-           "channels of resnet18's first stage, doubled in each further one; 0: its 64")
-      .at_least(0)
-      .at_most(1 << 12);
-  options.add("no-batch-norm", &choices.no_batch_norm, "resnet18 without it");
-  options.add("optimizer", &choices.optimizer, "how gradients become updates")
-      .one_of({"sgd", "adam", "adamw"});
-  options.add("momentum", &choices.momentum, "momentum of sgd").at_least(0).below(1);
-  options.add("weight-decay", &choices.weight_decay, "in the gradient; decoupled for adamw")
-      .at_least(0);
-  options.add("schedule", &choices.schedule, "the learning rate over the run; --lr is its peak")
-      .one_of({"constant", "step", "cosine", "one-cycle"});
-  options.add("clip", &choices.clip, "limit of the gradient's norm; 0: none").at_least(0);
-  options.add("init", &choices.init, "start from this run folder or safetensors file");
-  options
-      .add("validation", &choices.validation,
-           "training images set aside to choose the best epoch; 0: the last epoch is the best")
-      .at_least(0);
-}
-
-std::unique_ptr<Optimizer> make_optimizer(const Choices& choices, double lr, Module& model) {
-  if (choices.momentum > 0 && choices.optimizer != "sgd")
-    throw UsageError(
-        fmt::format("--momentum {}: only sgd has it, not {}", choices.momentum, choices.optimizer));
-  if (choices.optimizer == "sgd")
-    return make_sgd(model.named_parameters(),
-                    {.lr = lr, .momentum = choices.momentum, .weight_decay = choices.weight_decay});
-  const AdamOptions adam{.lr = lr, .weight_decay = choices.weight_decay};
-  return choices.optimizer == "adamw" ? make_adamw(model.named_parameters(), adam)
-                                      : make_adam(model.named_parameters(), adam);
-}
 
 // The sums over the epoch under way, the best epoch's scores and the seconds so far: what a resumed
 // run needs beside parameters, optimiser and position to go on as if it had never stopped.
@@ -119,17 +71,25 @@ void print_last_line(const nlohmann::json& result) {
   fmt::print("test accuracy {:.2f} %\n", 100 * result.at("test_accuracy").get<double>());
 }
 
+// Cross-entropy with a target of which the share `smoothing` is the same for every class.
+Tensor loss_of(const Tensor& logits, const Tensor& labels, double smoothing) {
+  const Tensor sharp = cross_entropy(logits, labels);
+  if (smoothing == 0) return sharp;
+  return (1 - smoothing) * sharp - smoothing * mean(log_softmax(logits));
+}
+
 // One step of training: model, loss, autograd, optimiser.
-void train_step(Model& model, Optimizer& optimizer, const Batch& batch, double clip, Tally& tally) {
+void train_step(Model& model, Optimizer& optimizer, const Batch& batch, const Choices& choices,
+                Tally& tally) {
   const Tensor logits = model(batch.images);
-  const Tensor loss = cross_entropy(logits, batch.labels);
+  const Tensor loss = loss_of(logits, batch.labels, choices.label_smoothing);
   const double value = loss.item();
   check(std::isfinite(value),
         "the loss is {}: training diverged; try a smaller --lr than {}, or --clip 1", value,
         optimizer.lr());
   optimizer.clear_gradients();
   loss.backward();
-  if (clip > 0) clip_gradient_norm(optimizer.parameters(), clip);
+  if (choices.clip > 0) clip_gradient_norm(optimizer.parameters(), choices.clip);
   optimizer.step();
 
   const auto size = static_cast<double>(batch.labels.count());
@@ -163,14 +123,19 @@ void train_classifier(int argc, char** argv) {
   }
 
   // dataset
-  const TrainTest data = load_dataset(common.dataset, common.data_dir);
+  const TrainTest data = load_data(common, choices.data, progress);
   if (choices.validation >= data.train.size())
     throw UsageError(fmt::format("--validation {}: leaves none of the {} training images",
                                  choices.validation, data.train.size()));
   const Split split = split_indices(data.train.size(), choices.validation, common.seed);
 
-  // loader
-  Loader loader(data.train, {.batch_size = common.batch_size, .seed = common.seed}, split.train);
+  // loader, and batches prepared ahead of the step
+  const Augmentation augmentation = augmentation_for(choices, data.train);
+  Loader loader(
+      data.train,
+      {.batch_size = common.batch_size, .seed = common.seed, .augmentation = augmentation},
+      split.train);
+  Prefetcher batches(loader, choices.workers);
   const std::int64_t steps = common.epochs * loader.batches();
 
   // model
@@ -216,19 +181,21 @@ void train_classifier(int argc, char** argv) {
   };
 
   progress.line(
-      fmt::format("train_classifier: {}, {} parameters, {} images of {}; {}, {} threads, seed {}",
+      fmt::format("train_classifier: {}, {} parameters, {} images of {}{}; {}, {} threads, seed {}",
                   model->describe(), model->parameter_count(), split.train.size(), common.dataset,
-                  instruction_set(), common.threads, common.seed));
+                  augmentation.any() ? ", cropped and flipped" : "", instruction_set(),
+                  common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
   const auto update_seconds = [&] { tally.seconds = seconds_before + seconds_since(start); };
   progress.begin("training", steps, position.step);
+  ProfileOutput profile(choices.profile);
 
   while (position.epoch < common.epochs) {
-    loader.start_epoch(position.epoch);
+    batches.start_epoch(position.epoch, position.batch);
     while (position.batch < loader.batches()) {
       optimizer->set_lr(schedule(position.step));
-      train_step(*model, *optimizer, loader.batch(position.batch), choices.clip, tally);
+      train_step(*model, *optimizer, batches.next(), choices, tally);
       ++position.batch;
       ++position.step;
       update_seconds();
@@ -277,6 +244,7 @@ void train_classifier(int argc, char** argv) {
     if (position.epoch < common.epochs) stop_if_interrupted();
   }
   progress.end();
+  profile.finish();
 
   nlohmann::json result = {{"test_accuracy", tally.best_test_accuracy},
                            {"test_loss", tally.best_test_loss},

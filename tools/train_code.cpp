@@ -31,6 +31,7 @@
 #include "engine/checkpoint.h"
 // clang-format on
 #include "kernels/check.h"
+#include "tools/runs/data.h"
 #include "tools/runs/interrupt.h"
 #include "tools/runs/options.h"
 #include "tools/runs/profile_output.h"
@@ -45,6 +46,7 @@ namespace {
 
 // The flags of this program beside the common ones.
 struct Choices {
+  DataChoices data;
   std::filesystem::path base;
   std::int64_t k = 2, r = 1;
   std::string encoder = "mlp";
@@ -56,7 +58,7 @@ struct Choices {
 };
 
 void add_choices(Options& options, Choices& choices) {
-  options.setting("dataset").one_of(dataset_names());
+  add_data_options(options, choices.data);
   options.add("base", &choices.base, "the trained model: its run folder or safetensors file");
   options.add("model", &options.common.model,
               "architecture of a --base file that does not say it, e.g. 'mlp 784-200-100-10'");
@@ -166,7 +168,7 @@ void train_code(int argc, char** argv) {
   }
 
   // dataset, in groups
-  const TrainTest data = load_dataset(common.dataset, common.data_dir);
+  const TrainTest data = load_data(common, choices.data, progress);
   if (choices.validation > data.train.size() / 2)
     throw UsageError(fmt::format(
         "--validation {}: more than half of the {} training images of {}; --validation {} will do",
