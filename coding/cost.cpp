@@ -5,6 +5,8 @@
 #include "coding/simulate.h"
 #include "coding/timing.h"
 #include "engine/autograd.h"
+#include "engine/nn/batch_norm.h"
+#include "engine/nn/convolution.h"
 #include "engine/nn/linear.h"
 #include "engine/nn/observer.h"
 #include "engine/random.h"
@@ -18,13 +20,23 @@ class MultiplyAddCounter : public LayerObserver {
  public:
   Tensor observe(Module& module, const Tensor&, const Tensor& output) override {
     if (const auto* layer = dynamic_cast<const Linear*>(&module)) {
-      total += output.count() * layer->in();
-      parameters += layer->weight.count() + (layer->bias.defined() ? layer->bias.count() : 0);
+      add(output.count() * layer->in(), layer->weight, layer->bias);
+    } else if (const auto* layer = dynamic_cast<const Convolution*>(&module)) {
+      const HeightWidth window = layer->kernel();
+      add(output.count() * window.height * window.width * layer->in(), layer->weight, layer->bias);
+    } else if (const auto* layer = dynamic_cast<const BatchNorm*>(&module)) {
+      add(0, layer->weight, layer->bias);  // part of the convolution before it
     }
     return output;
   }
   std::int64_t total = 0;
   std::int64_t parameters = 0;  // of the layers that were counted
+
+ private:
+  void add(std::int64_t multiply_adds, const Tensor& weight, const Tensor& bias) {
+    total += multiply_adds;
+    parameters += weight.count() + (bias.defined() ? bias.count() : 0);
+  }
 };
 
 }  // namespace

@@ -4,21 +4,45 @@
 
 #include <charconv>
 
+#include "coding/learned/conv_encoder.h"
 #include "coding/learned/mlp_decoder.h"
 #include "coding/learned/mlp_encoder.h"
+#include "engine/nn/pytorch_state.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
 
 namespace understudy {
 namespace {
 
-std::unique_ptr<PlaneEncoder> make_encoder(const LearnedCodeOptions& options,
-                                           Generator& generator) {
-  if (options.encoder == "mlp")
-    return std::make_unique<MlpEncoder>(options.shape, options.image[0], options.image[1],
-                                        generator);
-  throw UsageError(fmt::format("unknown encoder \"{}\"; there are: {}", options.encoder,
-                               fmt::join(encoder_names(), ", ")));
+struct EncoderKind {
+  const char* name;
+  std::unique_ptr<PlaneEncoder> (*make)(const LearnedCodeOptions& options, Generator& generator);
+  ParameterShapes (*shapes)(const LearnedCodeOptions& options);  // as in files
+};
+
+constexpr EncoderKind encoder_kinds[] = {
+    {"mlp",
+     [](const LearnedCodeOptions& options, Generator& generator) -> std::unique_ptr<PlaneEncoder> {
+       return std::make_unique<MlpEncoder>(options.shape, options.image[0], options.image[1],
+                                           generator);
+     },
+     [](const LearnedCodeOptions& options) {
+       return MlpEncoder::parameter_shapes(options.shape, options.image[0], options.image[1]);
+     }},
+    {"conv",
+     [](const LearnedCodeOptions& options, Generator& generator) -> std::unique_ptr<PlaneEncoder> {
+       return std::make_unique<ConvEncoder>(options.shape, generator);
+     },
+     [](const LearnedCodeOptions& options) {
+       return ConvEncoder::parameter_shapes(options.shape);
+     }},
+};
+
+const EncoderKind& encoder_kind(const std::string& name) {
+  for (const EncoderKind& kind : encoder_kinds)
+    if (name == kind.name) return kind;
+  throw UsageError(
+      fmt::format("unknown encoder \"{}\"; there are: {}", name, fmt::join(encoder_names(), ", ")));
 }
 
 const LearnedCodeOptions& checked(const LearnedCodeOptions& options) {
@@ -57,14 +81,18 @@ const char* to_string(ChannelLayout layout) {
 }
 
 const std::vector<std::string>& encoder_names() {
-  static const std::vector<std::string> names = {"mlp"};
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const EncoderKind& kind : encoder_kinds) all.push_back(kind.name);
+    return all;
+  }();
   return names;
 }
 
 LearnedCode::LearnedCode(const LearnedCodeOptions& options, Generator& generator)
     : QueryCode(checked(options).shape),
       options_(options),
-      encoder_(make_encoder(options, generator)),
+      encoder_(encoder_kind(options.encoder).make(options, generator)),
       decoder_(std::make_unique<MlpDecoder>(options.shape, options.classes, generator)) {}
 
 void LearnedCode::members(Members& m) {
@@ -102,7 +130,7 @@ std::int64_t LearnedCode::decode_multiply_adds(std::int64_t) const {
 Safetensors to_safetensors(LearnedCode& code) {
   const LearnedCodeOptions& options = code.options();
   Safetensors content;
-  for (const NamedTensor& named : code.state_dict())
+  for (const NamedTensor& named : pytorch_state(code))
     content.tensors.emplace_back(named.name, named.tensor);
   content.metadata = {{"understudy.kind", "learned-code"},
                       {"understudy.k", std::to_string(options.shape.k)},
@@ -145,9 +173,7 @@ void check_tensors(const Safetensors& content, const LearnedCodeOptions& options
   const auto add = [&](const std::string& half, const ParameterShapes& shapes) {
     for (const auto& [name, shape] : shapes) expected.emplace_back(half + name, shape);
   };
-  check(options.encoder == "mlp", "unknown encoder \"{}\"; there are: {}", options.encoder,
-        fmt::join(encoder_names(), ", "));
-  add("encoder.", MlpEncoder::parameter_shapes(options.shape, options.image[0], options.image[1]));
+  add("encoder.", encoder_kind(options.encoder).shapes(options));
   add("decoder.", MlpDecoder::parameter_shapes(options.shape, options.classes));
   for (const auto& [name, shape] : expected) {
     const Tensor* tensor = content.find(name);
@@ -168,7 +194,7 @@ std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content,
   auto code = std::make_unique<LearnedCode>(options, generator);
   std::vector<NamedTensor> state;
   for (const auto& [name, tensor] : content.tensors) state.push_back({name, tensor});
-  code->load_state_dict(state);
+  load_pytorch_state(*code, std::move(state));
   return code;
 } catch (const Error& e) {
   // Whatever does not fit is the file's fault, not that of a flag.

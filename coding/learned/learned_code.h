@@ -29,7 +29,7 @@ struct LearnedCodeOptions {
   Shape image;  // (H, W, C)
   std::int64_t classes = 10;
 };
-const std::vector<std::string>& encoder_names();  // mlp
+const std::vector<std::string>& encoder_names();  // mlp, conv
 
 class LearnedCode : public QueryCode, public Module {
  public:
