@@ -168,7 +168,8 @@ PixelNormalization measure(const Part& part, std::int64_t channels) {
       squares[c] += x * x;
     }
   PixelNormalization result;
-  const double n = static_cast<double>(part.pixels.size() / C);
+  const std::size_t pixels = part.pixels.size() / C;
+  const auto n = static_cast<double>(pixels);
   for (std::size_t c = 0; c < C; ++c) {
     const double mean = static_cast<double>(sum[c]) / n;
     const double variance = static_cast<double>(squares[c]) / n - mean * mean;

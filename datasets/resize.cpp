@@ -26,8 +26,9 @@ std::vector<Taps> taps_for(std::int64_t in, std::int64_t out) {
   std::vector<double> weights;
   for (std::int64_t i = 0; i < out; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
-    const auto first = std::max<std::int64_t>(0, static_cast<std::int64_t>(center - support + 0.5));
-    const auto last = std::min(in, static_cast<std::int64_t>(center + support + 0.5));
+    const auto first =
+        std::max<std::int64_t>(0, static_cast<std::int64_t>(std::floor(center - support + 0.5)));
+    const auto last = std::min(in, static_cast<std::int64_t>(std::floor(center + support + 0.5)));
     weights.clear();
     double total = 0;
     for (std::int64_t x = first; x < last; ++x) {
