@@ -38,7 +38,8 @@ std::vector<Taps> taps_for(std::int64_t in, std::int64_t out) {
     }
     Taps taps{first, {}};
     for (const double w : weights)
-      taps.weights.push_back(static_cast<std::int32_t>(0.5 + w / total * (1 << precision)));
+      taps.weights.push_back(
+          static_cast<std::int32_t>(std::floor(0.5 + w / total * (1 << precision))));
     all.push_back(std::move(taps));
   }
   return all;
