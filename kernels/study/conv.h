@@ -3,6 +3,8 @@
 // Images (N, H, W, C) with the channels next to each other, weights (K, 3, 3, C).
 #pragma once
 
+#include <string>
+
 #include "measure.h"
 
 namespace study {
@@ -30,6 +32,7 @@ struct ConvStep {
   Needs needs = Needs::avx2;
   bool threads = false;
   bool bias_relu = false;
+  Index images = 24;  // of the large problem
   // The same result in another way, to time beside this one.
   const char* rival_name = nullptr;
   void (*rival)(const Conv&) = nullptr;
@@ -65,13 +68,13 @@ inline bool is_right(const Conv& v, Index stride) {
 }
 
 // Checks the step on a small problem, and on the large one before timing that; prints. The sizes
-// are those of ResNet-18's second stage; pixels and tiles of 4×4 pixels are multiples of 6, channels
-// of 16, so that no step needs code for edges.
+// are those of ResNet-18's second stage; pixels and tiles of 4×4 pixels are multiples of 6,
+// channels of 16, so that no step needs code for edges.
 inline int run_conv(const char* program, int argc, char** argv, const ConvStep& step) {
   const Arguments arguments = parse(argc, argv);
   if (skipped(program, step.needs)) return 0;
   for (const bool large : {false, true}) {
-    const Index N = large ? 24 : 3, size = large ? 16 : 8, C = large ? 128 : 16,
+    const Index N = large ? step.images : 3, size = large ? 16 : 8, C = large ? 128 : 16,
                 K = large ? 128 : 32;
     const Array x = random_array(N * size * size * C, 1), w = random_array(K * 9 * C, 2);
     const Array bias = random_array(K, 3), y(N * size * size * K);
@@ -88,8 +91,8 @@ inline int run_conv(const char* program, int argc, char** argv, const ConvStep& 
       convolve(problem);
       if (!is_right(problem, large ? 997 : 1)) return false;
       if (large)
-        print_speed(name, "24 images of 16 x 16 x 128 to 128", problem.threads, flops,
-                    least_seconds([&] { convolve(problem); }));
+        print_speed(name, (std::to_string(N) + " images of 16 x 16 x 128 to 128").c_str(),
+                    problem.threads, flops, least_seconds([&] { convolve(problem); }));
       return true;
     };
     if (!run(program, step.run)) return 1;
