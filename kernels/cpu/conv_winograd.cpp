@@ -1,6 +1,5 @@
 #include "kernels/cpu/conv_winograd.h"
 
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/winograd_blocks.h"
 
 namespace understudy::cpu {
@@ -8,7 +7,8 @@ namespace {
 
 using namespace winograd;
 
-// The forward pass and the input's gradient: x (N, H, W, C) to y (N, P, Q, K) in their letters.
+// The forward pass and the input's gradient, in the letters of the forward pass: from (N, H, W, C)
+// to (N, P, Q, K).
 template <class T>
 struct Pass {
   Index N;
@@ -31,60 +31,58 @@ struct Pass {
     one.first_column = index * loops<T>().winograd->panel_columns;
     return one;
   }
+  // The memory of the filters that rows [begin, end) of a panel are made from.
+  Soon filters_soon(Index index, Index begin, Index end) const {
+    constexpr auto bytes = static_cast<Index>(sizeof(T));
+    const Index column = index * loops<T>().winograd->panel_columns, columns = panel_width(index);
+    if (filters.turned)
+      return {filters.w + begin * 9 * K() + column, (end - begin) * 9, columns * bytes,
+              K() * bytes};
+    return {filters.w + column * 9 * C() + begin, columns * 9, (end - begin) * bytes, C() * bytes};
+  }
 };
 
-template <class T>
-const T* take_zeros(Scratch& scratch, Index count) {
-  T* const zeros = scratch.take<T>(count);
-  std::fill_n(zeros, count, T(0));
-  return zeros;
-}
-
-// Tiles of a block whose V and M, for all channels and for one panel of filters, take up to
-// `bytes`.
-template <class T>
-Index block_tiles(const Pass<T>& pass, Index bytes) {
-  const WinogradLoops<T>& loop = *loops<T>().winograd;
-  const Index per_tile = points * static_cast<Index>(sizeof(T)) * (pass.C() + loop.panel_columns);
-  return std::max(loop.tile_rows, bytes / per_tile / loop.tile_rows * loop.tile_rows);
-}
-
 // For filters whose 36 matrices fit the cache that the threads share: they are transformed once.
-// Then each thread takes blocks of tiles so small that V and M stay in its own cache.
+// Then each thread takes blocks of tiles so small that V, and M of one panel of filters, stay in its
+// own cache (with 128 channels, 16 tiles are 370 KB), and while it multiplies fetches the pixels of
+// the next block.
 template <class T>
 void by_tiles(const Pass<T>& pass) {
   const WinogradLoops<T>& loop = *loops<T>().winograd;
-  const Index tiles = pass.tiles(), tile_count = block_tiles(pass, 384 * 1024);
-  const Block<T> u(pass.C(), loop.panel_columns), v(tile_count, pass.C()),
-      m(tile_count, loop.panel_columns);
-  const int chunks = chunk_count(tiles, 1);
+  const Index C = pass.C(), panels = pass.panels(), tiles = pass.tiles();
+  const Index tile_bytes = points * static_cast<Index>(sizeof(T)) * (C + loop.panel_columns);
+  const Index tile_count = round_up(std::max(Index{16}, 256 * 1024 / tile_bytes), loop.tile_rows);
+  const Block<T> u(C, loop.panel_columns), v(tile_count, C), m(tile_count, loop.panel_columns);
+  const int chunks = chunk_count(tiles, loop.tile_rows);
   const Index own = v.size() + m.size();
 
-  Scratch& scratch = Scratch::of_thread();
-  scratch.reserve(Scratch::bytes_of<T>(pass.C()) + Scratch::bytes_of<T>(pass.panels() * u.size()) +
-                  Scratch::bytes_of<T>(chunks * own));
-  const T* const zeros = take_zeros<T>(scratch, pass.C());
-  T* const filters = scratch.take<T>(pass.panels() * u.size());
-  T* const blocks = scratch.take<T>(chunks * own);
+  Pieces<T> memory(C, panels * u.size(), chunks * own);
+  const T* const zeros = memory.take_zeros(C);
+  T* const filters = memory.take(panels * u.size());
+  T* const blocks = memory.take(chunks * own);
 
-  constexpr Index rows = 16;  // of U: enough for a step of a parallel loop
-  const Index parts = divide_up(pass.C(), rows);
-  parallel_for(pass.panels() * parts, 8, [&](Index begin, Index end) {
+  constexpr Index rows = 16;  // of u, for one step of the loop
+  const Index parts = divide_up(C, rows);
+  parallel_for(panels * parts, 8, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Index panel = i / parts, row = i % parts * rows;
-      loop.filters(pass.panel(panel), row, std::min(row + rows, pass.C()),
-                   u.at(filters + panel * u.size()));
+      loop.filters(pass.panel(panel), row, std::min(row + rows, C),
+                   u.at(filters + panel * u.size() + row * u.row_step));
     }
   });
   run_chunks(chunks, [&](int chunk) {
     const AtPoints<T> inputs = v.at(blocks + chunk * own), products = m.at(inputs.data + v.size());
     const Chunk mine = chunk_at(tiles, chunks, chunk);
     for_blocks(mine.begin, mine.end, tile_count, loop.tile_rows, [&](Index first, Index count) {
-      loop.input_tiles(pass.from, first, count, inputs, pass.x, zeros);
-      for (Index panel = 0; panel < pass.panels(); ++panel) {
+      const Chunk next = {first + count, std::min(first + 2 * count, mine.end)};
+      loop.input_tiles(pass.from, first, count, 0, C, inputs, pass.x, zeros);
+      for (Index panel = 0; panel < panels; ++panel) {
         const Index width = pass.panel_width(panel);
-        loop.tile_products(count, pass.C(), width, products, inputs,
-                           u.at(filters + panel * u.size()));
+        const Chunk soon = share(next, panel, panels);
+        loop.tile_products(count, C, width, products, inputs, u.at(filters + panel * u.size()),
+                           false,
+                           {tiles_soon(pass.x, pass.N, pass.from, soon),
+                            tiles_soon(pass.y, pass.N, pass.to, soon)});
         loop.output_tiles(pass.to, first, count, panel * loop.panel_columns, width, products,
                           pass.y, pass.epilogue);
       }
@@ -94,42 +92,47 @@ void by_tiles(const Pass<T>& pass) {
 
 // For many channels: U would be larger than the cache, but there are few tiles, as networks with
 // many channels have small images. V is made for many tiles at once; then each thread takes panels
-// of filters, transforms them in its own cache, and multiplies them with all of V.
+// of filters, transforms them in its own cache, some channels at a time, and multiplies them with
+// all of V.
 template <class T>
 void by_filters(const Pass<T>& pass) {
   const WinogradLoops<T>& loop = *loops<T>().winograd;
-  const Index most_tiles = std::min(pass.tiles(), Index{256});
-  const Index tile_count = std::min(most_tiles, round_up(64, loop.tile_rows));
-  const Block<T> u(pass.C(), loop.panel_columns), v(most_tiles, pass.C()),
-      m(tile_count, loop.panel_columns);
-  const int chunks = chunk_count(pass.panels(), 1);
+  const Index C = pass.C(), panels = pass.panels();
+  const Index most_tiles = std::min(pass.tiles(), Index{128}), most_depth = std::min(C, Index{128});
+  const Block<T> u(most_depth, loop.panel_columns), v(most_tiles, C),
+      m(most_tiles, loop.panel_columns);
+  const int chunks = chunk_count(panels, 1);
   const Index own = u.size() + m.size();
 
-  Scratch& scratch = Scratch::of_thread();
-  scratch.reserve(Scratch::bytes_of<T>(pass.C()) + Scratch::bytes_of<T>(v.size()) +
-                  Scratch::bytes_of<T>(chunks * own));
-  const T* const zeros = take_zeros<T>(scratch, pass.C());
-  T* const inputs = scratch.take<T>(v.size());
-  T* const blocks = scratch.take<T>(chunks * own);
+  Pieces<T> memory(C, v.size(), chunks * own);
+  const T* const zeros = memory.take_zeros(C);
+  T* const inputs = memory.take(v.size());
+  T* const blocks = memory.take(chunks * own);
 
-  for_blocks(0, pass.tiles(), most_tiles, loop.tile_rows, [&](Index from, Index count) {
+  for_blocks(0, pass.tiles(), most_tiles, loop.tile_rows, [&](Index first, Index count) {
     parallel_for(count, 4, [&](Index begin, Index end) {
-      loop.input_tiles(pass.from, from + begin, end - begin, v.at(inputs + begin * v.row_step),
-                       pass.x, zeros);
+      loop.input_tiles(pass.from, first + begin, end - begin, 0, C,
+                       v.at(inputs + begin * v.row_step), pass.x, zeros);
     });
     run_chunks(chunks, [&](int chunk) {
       const AtPoints<T> filters = u.at(blocks + chunk * own),
                         products = m.at(filters.data + u.size());
-      const Chunk mine = chunk_at(pass.panels(), chunks, chunk);
+      const Chunk mine = chunk_at(panels, chunks, chunk);
       for (Index panel = mine.begin; panel < mine.end; ++panel) {
         const Index width = pass.panel_width(panel);
-        loop.filters(pass.panel(panel), 0, pass.C(), filters);
-        for_blocks(0, count, tile_count, loop.tile_rows, [&](Index first, Index n) {
-          loop.tile_products(n, pass.C(), width, products, v.at(inputs + first * v.row_step),
-                             filters);
-          loop.output_tiles(pass.to, from + first, n, panel * loop.panel_columns, width, products,
-                            pass.y, pass.epilogue);
+        for_blocks(0, C, most_depth, loop.panel_columns, [&](Index row, Index depth) {
+          loop.filters(pass.panel(panel), row, row + depth, filters);
+          const Index next = row + depth;
+          Soon soon = {};
+          if (next < C)
+            soon = pass.filters_soon(panel, next, std::min(next + depth, C));
+          else if (panel + 1 < mine.end)
+            soon = pass.filters_soon(panel + 1, 0, depth);
+          loop.tile_products(count, depth, width, products, v.at(inputs + row), filters, row > 0,
+                             {soon, {}});
         });
+        loop.output_tiles(pass.to, first, count, panel * loop.panel_columns, width, products,
+                          pass.y, pass.epilogue);
       }
     });
   });

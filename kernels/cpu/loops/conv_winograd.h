@@ -40,39 +40,50 @@ struct FilterPanel {
   std::int64_t first_column;
 };
 
+// Memory that will be wanted soon: `rows` stretches of `bytes`, `step` bytes apart. Transforms wait
+// for the memory and products leave it idle, so products fetch it.
+struct Soon {
+  const void* first;
+  std::int64_t rows, bytes, step;
+};
+
 template <class T>
 struct WinogradLoops {
   std::int64_t panel_columns;  // of u: filters that one product computes together
   std::int64_t tile_rows;      // tiles that it takes together; more are best a multiple of this
 
-  // v (count, C; rows padded with zeros to a whole vector) from tiles first, first + 1, ...
-  // zeros: C of them.
+  // v (count, channels; rows padded with zeros to a whole vector) from `count` tiles and as many
+  // channels. zeros: as many as channels.
   void (*input_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
-                      const AtPoints<T>& v, const T* x, const T* zeros);
-  // z (count, C; padded likewise) from the 4 × 4 pixels of tiles.
+                      std::int64_t first_channel, std::int64_t channels, AtPoints<T> v, const T* x,
+                      const T* zeros);
+  // z (count, channels; padded likewise) from the 4 × 4 pixels of tiles.
   void (*gradient_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
-                         const AtPoints<T>& z, const T* dy, const T* zeros);
-  // Rows [first_row, last_row) of u, whose rows are panel_columns long, zero beyond the last filter.
+                         std::int64_t first_channel, std::int64_t channels, AtPoints<T> z,
+                         const T* dy, const T* zeros);
+  // u = rows [first_row, last_row) of the panel, whose rows are panel_columns long, zero beyond the last filter.
   void (*filters)(const FilterPanel<T>& panel, std::int64_t first_row, std::int64_t last_row,
-                  const AtPoints<T>& u);
+                  AtPoints<T> u);
 
-  // m (tiles, panel_columns) = v (tiles, depth) · u (depth, panel_columns) at each point, of which
-  // the first `columns` columns are wanted.
-  void (*tile_products)(std::int64_t tiles, std::int64_t depth, std::int64_t columns,
-                        const AtPoints<T>& m, const AtPoints<T>& v, const AtPoints<T>& u);
+  // m (tiles, panel_columns) = or += v (tiles, depth) · u (depth, panel_columns) at each point, of
+  // which the first `columns` columns are wanted.
+  void (*tile_products)(std::int64_t tiles, std::int64_t depth, std::int64_t columns, AtPoints<T> m,
+                        AtPoints<T> v, AtPoints<T> u, bool accumulate, const Soon (&soon)[2]);
   // Channels [first_channel, first_channel + channels) of y from m, in whose rows they come first.
   void (*output_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
-                       std::int64_t first_channel, std::int64_t channels, const AtPoints<T>& m,
-                       T* y, const TileEpilogue<T>& epilogue);
+                       std::int64_t first_channel, std::int64_t channels, AtPoints<T> m, T* y,
+                       const TileEpilogue<T>& epilogue);
 
-  // d (K, C) = or += zᵀ · v over `tiles` rows of z (tiles, K) and v (tiles, C), at each point. Rows
-  // of v and d are padded to a whole vector.
-  void (*filter_products)(std::int64_t tiles, std::int64_t K, std::int64_t C, const AtPoints<T>& d,
-                          const AtPoints<T>& z, const AtPoints<T>& v, bool accumulate);
-  // dw = or += the gradient of `K` filters for `C` channels from the sum of `copies` d's. A filter's
-  // taps are dw_channels apart.
-  void (*filter_gradient)(std::int64_t K, std::int64_t C, const AtPoints<T>& d, std::int64_t copies,
-                          std::int64_t copy_step, T* dw, std::int64_t dw_channels, bool accumulate);
+  // d (K, C) = or += zᵀ · v over `tiles` rows of z (tiles, K) and v (tiles, C), at each of the first
+  // `points`. Rows of v and d are padded to a whole vector.
+  void (*filter_products)(std::int64_t points, std::int64_t tiles, std::int64_t K, std::int64_t C,
+                          AtPoints<T> d, AtPoints<T> z, AtPoints<T> v, bool accumulate,
+                          const Soon (&soon)[2]);
+  // dw = or += what the points of rows [first_row, last_row) of the six, in the sum of `copies` d's,
+  // give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
+  void (*filter_gradient)(int first_row, int last_row, std::int64_t K, std::int64_t C,
+                          AtPoints<T> d, std::int64_t copies, std::int64_t copy_step, T* dw,
+                          std::int64_t dw_channels, bool accumulate);
 };
 
 }  // namespace understudy::cpu

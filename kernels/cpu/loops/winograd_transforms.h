@@ -120,25 +120,31 @@ struct FilterGradientTransform {  // dg = Gᵀ m
 };
 
 // A transform X (Out × In) of both directions of a square: X s Xᵀ. load(i, j) gives an element of
-// s, store(i, j, value) takes one of the result.
-template <class Transform, class V, int In, int Out, class Load, class Store>
+// s, column by column, store(i, j, value) takes one of the result, row by row. In two parts, half of the rows are finished before
+// the others are begun: elements are loaded twice, but fewer values must be kept in between.
+template <class Transform, class V, int In, int Out, int Parts = 1, class Load, class Store>
 [[gnu::always_inline]] inline void in_both_directions(Load&& load, Store&& store) {
-  V half[Out][In];
+  constexpr int rows = Out / Parts;
+  static_assert(rows * Parts == Out);
+#pragma GCC unroll 2
+  for (int first = 0; first < Out; first += rows) {
+    V half[rows][In];
 #pragma GCC unroll 6
-  for (int j = 0; j < In; ++j) {
-    V column[In], to[Out];
+    for (int j = 0; j < In; ++j) {
+      V column[In], to[Out];
 #pragma GCC unroll 6
-    for (int i = 0; i < In; ++i) column[i] = load(i, j);
-    Transform::apply(column, to);
+      for (int i = 0; i < In; ++i) column[i] = load(i, j);
+      Transform::apply(column, to);
 #pragma GCC unroll 6
-    for (int i = 0; i < Out; ++i) half[i][j] = to[i];
-  }
+      for (int i = 0; i < rows; ++i) half[i][j] = to[first + i];
+    }
 #pragma GCC unroll 6
-  for (int i = 0; i < Out; ++i) {
-    V to[Out];
-    Transform::apply(half[i], to);
+    for (int i = 0; i < rows; ++i) {
+      V to[Out];
+      Transform::apply(half[i], to);
 #pragma GCC unroll 6
-    for (int j = 0; j < Out; ++j) store(i, j, to[j]);
+      for (int j = 0; j < Out; ++j) store(first + i, j, to[j]);
+    }
   }
 }
 
