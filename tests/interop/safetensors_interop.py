@@ -7,30 +7,17 @@ Runs in the Python that the environment variable UNDERSTUDY_PYTHON names, else i
 (skipped) with the reason where that has no torch or no safetensors.
 """
 import math
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-SKIPPED = 77
-CORPUS = pathlib.Path(__file__).resolve().parent.parent / "fuzz" / "corpus" / "safetensors"
+import with_pytorch  # noqa: F401
+import safetensors
+import safetensors.torch
+import torch
 
-chosen = os.environ.get("UNDERSTUDY_PYTHON")
-if chosen and os.environ.get("UNDERSTUDY_PYTHON_RUNS") != "1":
-    os.environ["UNDERSTUDY_PYTHON_RUNS"] = "1"
-    try:
-        os.execv(chosen, [chosen, *sys.argv])
-    except OSError as error:
-        sys.exit(f"UNDERSTUDY_PYTHON={chosen}: {error}")
-try:
-    import safetensors
-    import safetensors.torch
-    import torch
-except ImportError as error:
-    print(f"skipped: {error} in {sys.executable}; set UNDERSTUDY_PYTHON to a Python with torch and "
-          "safetensors")
-    sys.exit(SKIPPED)
+CORPUS = pathlib.Path(__file__).resolve().parent.parent / "fuzz" / "corpus" / "safetensors"
 
 PROGRAM = sys.argv[1]
 TYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.uint8: "uint8",

@@ -151,4 +151,5 @@ def main():
         f.write("\n".join(out) + "\n}  // namespace reference\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
