@@ -61,6 +61,20 @@ class Codes(InFolder):
         self.assertEqual(done.returncode, 0, done.stderr)
         return out
 
+    def test_augmented_training(self):
+        for name, augment in (("plain", "auto"), ("moved", "crop-flip")):
+            done = run("train_code", *CODE, "--base", self.base, "--augment", augment, "--out",
+                       self.folder / name)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("cropped and flipped for the encoder" in done.stderr, name == "moved")
+        # The answers that the code learns to reconstruct are those to the images as they are, and
+        # so are all images of the evaluation.
+        plain, moved = (json.loads((self.folder / name / "result.json").read_text())
+                        for name in ("plain", "moved"))
+        self.assertEqual(moved["test_accuracy"], plain["test_accuracy"])
+        self.assertNotEqual(lines_of(self.folder / "moved")[0]["train_loss"],
+                            lines_of(self.folder / "plain")[0]["train_loss"])
+
     def test_code_files_results_and_resumption(self):
         whole, parts = self.folder / "whole", self.folder / "parts"
         first = run("train_code", *CODE, "--base", self.base, "--out", whole)

@@ -130,7 +130,7 @@ void train_classifier(int argc, char** argv) {
   const Split split = split_indices(data.train.size(), choices.validation, common.seed);
 
   // loader, and batches prepared ahead of the step
-  const Augmentation augmentation = augmentation_for(choices, data.train);
+  const Augmentation augmentation = augmentation_for(choices.data, data.train);
   Loader loader(
       data.train,
       {.batch_size = common.batch_size, .seed = common.seed, .augmentation = augmentation},

@@ -175,7 +175,14 @@ void train_code(int argc, char** argv) {
         choices.validation, data.train.size(), common.dataset,
         std::max<std::int64_t>(1, data.train.size() / 12)));
   const Split split = split_indices(data.train.size(), choices.validation, common.seed, choices.k);
-  Loader loader(data.train, {.batch_size = batch_size, .group = choices.k, .seed = common.seed},
+  // Only the encoder sees images that are moved and flipped: what it helps to reconstruct are the
+  // base model's answers to the images as they are.
+  const Augmentation augmentation = augmentation_for(choices.data, data.train);
+  Loader loader(data.train,
+                {.batch_size = batch_size,
+                 .group = choices.k,
+                 .seed = common.seed,
+                 .augmentation = augmentation},
                 split.train);
   const std::int64_t steps = common.epochs * loader.batches();
 
@@ -242,10 +249,11 @@ void train_code(int argc, char** argv) {
 
   progress.line(fmt::format(
       "train_code: {}, k = {}, r = {}, {} parameters, over {} ({:.2f} % on test); {} patterns of "
-      "missing answers, {} groups a step; {}, {} threads, seed {}",
+      "missing answers, {} groups a step{}; {}, {} threads, seed {}",
       code.name(), choices.k, choices.r, code.parameter_count(), base->describe(),
       100 * accuracy(test_outputs, data.test.labels), patterns.size(), batch_size / choices.k,
-      instruction_set(), common.threads, common.seed));
+      augmentation.any() ? " cropped and flipped for the encoder" : "", instruction_set(),
+      common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
   progress.begin("training", steps, position.step);

@@ -28,6 +28,11 @@ void add_data_options(Options& options, DataChoices& choices) {
   names.push_back(image_folder);
   options.setting("dataset").one_of(names);
   options
+      .add("augment", &choices.augment,
+           "training images moved by up to an eighth of a side and flipped at random; auto: for "
+           "cifar-10")
+      .one_of({"auto", "none", "crop-flip"});
+  options
       .add("data", &choices.folder,
            "folder of --dataset image-folder, with train/<class>/ and test/<class>/ of pictures")
       .free();
@@ -38,6 +43,12 @@ void add_data_options(Options& options, DataChoices& choices) {
       .at_most(3);
   options.add("skip-bad-images", &choices.skip_bad_images,
               "leave out its files that cannot be read as pictures, and say how many");
+}
+
+Augmentation augmentation_for(const DataChoices& choices, const Dataset& data) {
+  if (choices.augment == "auto") return usual_augmentation(data.name);
+  if (choices.augment == "none") return {};
+  return crop_and_flip(data.images.size(1), data.images.size(2));
 }
 
 ImageFolderOptions image_folder_options(const DataChoices& choices) {

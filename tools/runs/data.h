@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "datasets/augment.h"
 #include "datasets/dataset.h"
 #include "datasets/image_folder.h"
 #include "tools/runs/options.h"
@@ -12,17 +13,21 @@
 
 namespace understudy {
 
-// What --dataset image-folder takes beside the common flags.
 struct DataChoices {
+  std::string augment = "auto";
+  // What --dataset image-folder takes.
   std::filesystem::path folder;
   std::string image_size;  // "32" or "48x64"; empty: 32
   std::int64_t image_channels = 3;
   bool skip_bad_images = false;
 };
 
-// Registers --data, --image-size, --image-channels and --skip-bad-images, and what --dataset may
+// Registers --augment, and for image folders --data, --image-size, --image-channels and --skip-bad-images, and what --dataset may
 // be. `choices` outlives the Options.
 void add_data_options(Options& options, DataChoices& choices);
+
+// How training images are moved and flipped.
+Augmentation augmentation_for(const DataChoices& choices, const Dataset& data);
 
 // The options that `choices` ask for. UsageError for a size that is none.
 ImageFolderOptions image_folder_options(const DataChoices& choices);

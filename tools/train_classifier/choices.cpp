@@ -11,11 +11,6 @@ namespace understudy {
 void add_choices(Options& options, Choices& choices) {
   add_data_options(options, choices.data);
   options
-      .add("augment", &choices.augment,
-           "training images moved by up to an eighth of a side and flipped at random; auto: for "
-           "cifar-10")
-      .one_of({"auto", "none", "crop-flip"});
-  options
       .add("workers", &choices.workers,
            "threads that prepare batches ahead of the step; 0: each when it is needed")
       .at_least(0)
@@ -51,12 +46,6 @@ void add_choices(Options& options, Choices& choices) {
            "training images set aside to choose the best epoch; 0: the last epoch is the best")
       .at_least(0);
   add_profile_option(options, choices.profile);
-}
-
-Augmentation augmentation_for(const Choices& choices, const Dataset& data) {
-  if (choices.augment == "auto") return usual_augmentation(data.name);
-  if (choices.augment == "none") return {};
-  return crop_and_flip(data.images.size(1), data.images.size(2));
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Choices& choices, double lr, Module& model) {

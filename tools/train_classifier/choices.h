@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "datasets/augment.h"
-#include "datasets/dataset.h"
 #include "engine/nn/module.h"
 #include "engine/optim/optimizer.h"
 #include "tools/runs/data.h"
@@ -18,7 +16,6 @@ namespace understudy {
 
 struct Choices {
   DataChoices data;
-  std::string augment = "auto";
   std::int64_t workers = 1;
   std::vector<std::int64_t> hidden;  // empty: the model's own default
   std::int64_t width = 0;            // likewise
@@ -37,8 +34,6 @@ struct Choices {
 
 // `choices` outlives the Options.
 void add_choices(Options& options, Choices& choices);
-
-Augmentation augmentation_for(const Choices& choices, const Dataset& data);
 
 // UsageError for flags that the chosen optimiser does not have.
 std::unique_ptr<Optimizer> make_optimizer(const Choices& choices, double lr, Module& model);
