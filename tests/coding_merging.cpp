@@ -18,6 +18,7 @@
 #include "kernels/check.h"
 #include "models/logistic.h"
 #include "models/mlp.h"
+#include "models/resnet.h"
 
 using namespace understudy;
 
@@ -249,6 +250,20 @@ TEST_SUITE("coding") {
     CHECK(normalized_weights({1, 3}, 2) == std::vector<double>{0.25, 0.75});
     CHECK_THROWS_AS(normalized_weights({1, 0}, 2), UsageError);
     CHECK_THROWS_AS(normalized_weights({1, 1}, 3), UsageError);
+  }
+
+  TEST_CASE("an average of networks with batch norm averages values, not counts of batches") {
+    Generator g(3, Stream::test);
+    ResNet18 a({1, 2, 3}, true, g), b({1, 2, 3}, true, g), merged({1, 2, 3}, true, g);
+    a(random({2, 4, 4, 1}, 1));
+    average_models({.models = {&a, &b}, .weights = {0.25, 0.75}}, merged);
+    CHECK(merged.stem.norm->num_batches_tracked.item() == 1);
+    const auto first = a.stem.norm->running_mean.to_vector<float>(),
+               second = b.stem.norm->running_mean.to_vector<float>(),
+               mean = merged.stem.norm->running_mean.to_vector<float>();
+    CHECK(first != second);
+    for (int c = 0; c < 2; ++c)
+      CHECK(std::abs(mean[c] - (0.25 * first[c] + 0.75 * second[c])) <= 1e-7);
   }
 
   TEST_CASE("a refit is exact when the bodies agree") {

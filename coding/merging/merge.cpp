@@ -153,6 +153,10 @@ void average_models(const MergeProblem& problem, Module& merged) {
   for (std::size_t i = 0; i < problem.models.size(); ++i) {
     const std::vector<NamedTensor> own = problem.models[i]->state_dict();
     for (std::size_t t = 0; t < own.size(); ++t) {
+      if (!is_floating(own[t].tensor.dtype())) {  // a count, such as batches seen
+        if (i == 0) state[t].tensor = own[t].tensor;
+        continue;
+      }
       const Tensor part = scale(cast(own[t].tensor, DType::f64), problem.weights[i]);
       state[t].tensor = i == 0 ? part : state[t].tensor + part;
     }
