@@ -18,7 +18,7 @@ struct HeightWidth {
 enum class ConvAlgorithm : std::uint8_t {
   automatic,
   implicit,    // a product over windows that are read where they lie; every shape
-  winograd,    // F(4×4, 3×3): 3×3 windows with stride and dilation 1
+  winograd,    // F(4×4, 3×3): 3×3 windows with stride 1
   few_pixels,  // a product with the filters where they lie; forward only, every shape
   product,     // 1×1 windows with stride 1 and without padding are one matrix product
 };

@@ -24,9 +24,7 @@ struct ConvProblem {
   Dims x() const { return {N, H, W, C}; }
   Dims w() const { return {K, R, S, C}; }
   Dims y() const { return {N, P(), Q(), K}; }
-  bool winograd() const {
-    return R == 3 && S == 3 && conv.stride == HeightWidth(1) && conv.dilation == HeightWidth(1);
-  }
+  bool winograd() const { return R == 3 && S == 3 && conv.stride == HeightWidth(1); }
   bool product() const {
     return R == 1 && S == 1 && conv.stride == HeightWidth(1) && conv.padding == HeightWidth(0);
   }
@@ -62,6 +60,7 @@ inline std::vector<ConvProblem> conv_problems() {
       {2, 9, 7, 3, 5, 3, 3, {.stride = 3}},
       {1, 12, 12, 4, 6, 3, 3, {.padding = 2, .dilation = 2}},
       {1, 20, 20, 5, 7, 3, 3, {.padding = 8, .dilation = 8}},
+      {2, 10, 13, 17, 18, 3, 3, {.padding = {1, 3}, .dilation = {3, 2}}},
       {2, 9, 9, 9, 4, 3, 3, {.stride = 2, .padding = 4, .dilation = 4}},
       {1, 10, 6, 3, 4, 5, 2, {.stride = {2, 1}, .padding = {2, 0}}},
       {2, 6, 10, 2, 3, 2, 5, {.stride = {1, 2}, .padding = {1, 3}, .dilation = {3, 1}}},

@@ -304,7 +304,7 @@ TEST_SUITE("kernels") {
     }
   }
 
-  TEST_CASE("winograd applies to 3 x 3 filters of stride and dilation 1") {
+  TEST_CASE("winograd applies to 3 x 3 filters of stride 1 and of any dilation") {
     ConvShape s = shape_of(1, 8, 8, 3, 3, 1);
     CHECK(cpu::winograd_applies(s));
     ConvShape other = s;
@@ -315,6 +315,8 @@ TEST_SUITE("kernels") {
     CHECK_FALSE(cpu::winograd_applies(other));
     other = s;
     other.conv.dilation = {2, 1};
-    CHECK_FALSE(cpu::winograd_applies(other));
+    CHECK(cpu::winograd_applies(other));
+    CHECK(cpu::winograd_tiles(s) == 4);
+    CHECK(cpu::winograd_tiles(other) == 4);
   }
 }

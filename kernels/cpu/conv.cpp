@@ -35,8 +35,7 @@ bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
 // Measured on AVX2 and AVX-512: Winograd's transforms cost as much as they save for few channels,
 // and for few tiles the transformed filters are more to read than the filters.
 bool winograd_pays(const ConvShape& s, Pass) {
-  const std::int64_t tiles = s.N * ((s.P + 3) / 4) * ((s.Q + 3) / 4);
-  return winograd_applies(s) && s.C >= 16 && s.K >= 16 && tiles >= 4;
+  return winograd_applies(s) && s.C >= 16 && s.K >= 16 && winograd_tiles(s) >= 4;
 }
 
 ConvAlgorithm choose(const ConvShape& s, Pass pass) {

@@ -18,7 +18,7 @@ struct Pass {
   T* y;
   TileEpilogue<T> epilogue;
 
-  Index tiles() const { return N * to.rows * to.columns; }
+  Index tiles() const { return N * tiles_of(to); }
   Index C() const { return from.C; }
   Index K() const { return to.C; }
   Index panels() const { return divide_up(K(), loops<T>().winograd->panel_columns); }
@@ -156,16 +156,19 @@ const T* data_of(const ConstView* view) {
 }  // namespace
 
 bool winograd_applies(const ConvShape& s) {
-  return s.R == 3 && s.S == 3 && s.conv.stride == HeightWidth(1) &&
-         s.conv.dilation == HeightWidth(1);
+  return s.R == 3 && s.S == 3 && s.conv.stride == HeightWidth(1);
+}
+
+std::int64_t winograd_tiles(const ConvShape& s) {
+  return s.N * tiles_of(grid_over(s.P, s.Q, s.K, s.P, s.Q, 0, s.conv.dilation));
 }
 
 template <class T>
 void winograd_forward(const ConvShape& s, T* y, const T* x, const T* w,
                       const ConvEpilogue& epilogue) {
   run<T>({.N = s.N,
-          .from = grid_over(s.H, s.W, s.C, s.P, s.Q, s.conv.padding),
-          .to = grid_over(s.P, s.Q, s.K, s.P, s.Q, 0),
+          .from = grid_over(s.H, s.W, s.C, s.P, s.Q, s.conv.padding, s.conv.dilation),
+          .to = grid_over(s.P, s.Q, s.K, s.P, s.Q, 0, s.conv.dilation),
           .x = x,
           .filters = {w, s.K, s.C, false, 0},
           .y = y,
@@ -173,13 +176,14 @@ void winograd_forward(const ConvShape& s, T* y, const T* x, const T* w,
                        data_of<T>(epilogue.residual), epilogue.relu}});
 }
 
-// A padding of p becomes one of 2 - p: what the forward pass left out at the border comes back.
+// A padding of p becomes one of 2 · dilation - p: what the forward pass left out at the border comes back.
 template <class T>
 void winograd_input_gradient(const ConvShape& s, T* dx, const T* dy, const T* w) {
-  const HeightWidth padding(2 - s.conv.padding.height, 2 - s.conv.padding.width);
+  const HeightWidth padding(2 * s.conv.dilation.height - s.conv.padding.height,
+                            2 * s.conv.dilation.width - s.conv.padding.width);
   run<T>({.N = s.N,
-          .from = grid_over(s.P, s.Q, s.K, s.H, s.W, padding),
-          .to = grid_over(s.H, s.W, s.C, s.H, s.W, 0),
+          .from = grid_over(s.P, s.Q, s.K, s.H, s.W, padding, s.conv.dilation),
+          .to = grid_over(s.H, s.W, s.C, s.H, s.W, 0, s.conv.dilation),
           .x = dy,
           .filters = {w, s.K, s.C, true, 0},
           .y = dx,

@@ -1,4 +1,4 @@
-// Convolution with 3×3 filters, stride 1 and dilation 1, by Winograd's F(4×4, 3×3): a quarter of
+// Convolution with 3×3 filters and stride 1, by Winograd's F(4×4, 3×3): a quarter of
 // the multiplications. loops/winograd_transforms.h has the mathematics.
 //
 // 1. Tiles of 6 × 6 pixels, overlapping by 2, become values at 36 points, each a matrix
@@ -17,8 +17,10 @@
 
 namespace understudy::cpu {
 
-// 3×3 filters, stride 1 and dilation 1, and any padding.
+// 3×3 filters with stride 1; any padding, any dilation.
 bool winograd_applies(const ConvShape& s);
+// 4×4 tiles of the result.
+std::int64_t winograd_tiles(const ConvShape& s);
 
 template <class T>
 void winograd_forward(const ConvShape& s, T* y, const T* x, const T* w,

@@ -16,7 +16,7 @@ struct GradientPass {
   const T *x, *dy;
   T* dw;
 
-  Index tiles() const { return N * gradients.rows * gradients.columns; }
+  Index tiles() const { return N * tiles_of(gradients); }
 };
 
 // For few channels: every thread sums over its own tiles, some at a time, in a D of its own, and
@@ -134,14 +134,15 @@ void by_filters(const GradientPass<T>& pass) {
 
 template <class T>
 void winograd_weight_gradient(const ConvShape& s, T* dw, const T* dy, const T* x) {
-  const GradientPass<T> pass = {.N = s.N,
-                                .K = s.K,
-                                .C = s.C,
-                                .inputs = grid_over(s.H, s.W, s.C, s.P, s.Q, s.conv.padding),
-                                .gradients = grid_over(s.P, s.Q, s.K, s.P, s.Q, 0),
-                                .x = x,
-                                .dy = dy,
-                                .dw = dw};
+  const GradientPass<T> pass = {
+      .N = s.N,
+      .K = s.K,
+      .C = s.C,
+      .inputs = grid_over(s.H, s.W, s.C, s.P, s.Q, s.conv.padding, s.conv.dilation),
+      .gradients = grid_over(s.P, s.Q, s.K, s.P, s.Q, 0, s.conv.dilation),
+      .x = x,
+      .dy = dy,
+      .dw = dw};
   if (s.K == 0 || s.C == 0) return;
   if (pass.tiles() == 0)
     std::fill_n(dw, s.K * 9 * s.C, T(0));

@@ -55,18 +55,29 @@ class Pieces {
 };
 
 // The tiles that cover `rows` × `columns` results of images (N, H, W, C) under a 3×3 window.
-inline TileGrid grid_over(Index H, Index W, Index C, Index rows, Index columns,
-                          HeightWidth padding) {
-  return {H, W, C, divide_up(rows, 4), divide_up(columns, 4), padding.height, padding.width};
+// Tiles over images (H, W, C) for results of `rows` by `columns` pixels.
+inline TileGrid grid_over(Index H, Index W, Index C, Index rows, Index columns, HeightWidth padding,
+                          HeightWidth dilation) {
+  return {H,
+          W,
+          C,
+          divide_up(divide_up(rows, dilation.height), 4),
+          divide_up(divide_up(columns, dilation.width), 4),
+          padding.height,
+          padding.width,
+          dilation.height,
+          dilation.width};
+}
+// Of one image.
+inline Index tiles_of(const TileGrid& grid) {
+  return grid.dilation_h * grid.dilation_w * grid.rows * grid.columns;
 }
 
 // The memory of images that tiles [begin, end) lie in, nearly: tiles follow images row by row.
 template <class T>
 Soon tiles_soon(const T* images, Index N, const TileGrid& grid, Chunk tiles) {
   const Index row_bytes = grid.W * grid.C * static_cast<Index>(sizeof(T));
-  const auto at = [&](Index tile) {
-    return N * grid.H * tile / (N * grid.rows * grid.columns) * row_bytes;
-  };
+  const auto at = [&](Index tile) { return N * grid.H * tile / (N * tiles_of(grid)) * row_bytes; };
   if (tiles.begin >= tiles.end) return {};
   return {reinterpret_cast<const char*>(images) + at(tiles.begin), 1,
           at(tiles.end) - at(tiles.begin), 0};

@@ -26,29 +26,45 @@ template <class T>
 // Where a tile is: its image, and the pixel that it begins at.
 class TilePlace {
  public:
-  TilePlace(const TileGrid& grid, Index tile)
-      : n(tile / (grid.rows * grid.columns)),
-        h(4 * (tile / grid.columns % grid.rows) - grid.pad_h),
-        w(4 * (tile % grid.columns) - grid.pad_w),
-        last_h_(4 * (grid.rows - 1) - grid.pad_h),
-        last_w_(4 * (grid.columns - 1) - grid.pad_w) {}
-  void next(const TileGrid& grid) {
-    if (w != last_w_) {
-      w += 4;
-      return;
+  TilePlace(const TileGrid& grid, Index tile) : grid_(grid) {
+    const auto take = [&](Index size) {
+      const Index index = tile % size;
+      tile /= size;
+      return index;
+    };
+    column_ = take(grid.columns);
+    row_ = take(grid.rows);
+    b_ = take(grid.dilation_w);
+    a_ = take(grid.dilation_h);
+    n = tile;
+    place();
+  }
+  void next() {
+    if (++column_ == grid_.columns) {
+      column_ = 0;
+      if (++row_ == grid_.rows) {
+        row_ = 0;
+        if (++b_ == grid_.dilation_w) {
+          b_ = 0;
+          if (++a_ == grid_.dilation_h) {
+            a_ = 0;
+            ++n;
+          }
+        }
+      }
     }
-    w = -grid.pad_w;
-    if (h != last_h_) {
-      h += 4;
-      return;
-    }
-    h = -grid.pad_h;
-    ++n;
+    place();
   }
   Index n, h, w;
 
  private:
-  Index last_h_, last_w_;
+  void place() {
+    h = a_ + 4 * row_ * grid_.dilation_h - grid_.pad_h;
+    w = b_ + 4 * column_ * grid_.dilation_w - grid_.pad_w;
+  }
+
+  const TileGrid& grid_;
+  Index a_, b_, row_, column_;
 };
 
 // The pixels of a tile, those outside the image at `zeros`.
@@ -58,11 +74,11 @@ struct TilePixels {
 
   TilePixels(const TileGrid& grid, const TilePlace& place, const T* x, const T* zeros) {
     for (int i = 0; i < Size; ++i) {
-      const Index h = place.h + i;
+      const Index h = place.h + i * grid.dilation_h;
       const bool row_inside = h >= 0 && h < grid.H;
       const T* const row = row_inside ? x + (place.n * grid.H + h) * grid.W * grid.C : zeros;
       for (int j = 0; j < Size; ++j) {
-        const Index w = place.w + j;
+        const Index w = place.w + j * grid.dilation_w;
         at[i][j] = row_inside && w >= 0 && w < grid.W ? row + w * grid.C : zeros;
       }
     }
@@ -75,7 +91,7 @@ void transform_tiles(const TileGrid& grid, Index first, Index count, Index first
   constexpr Index L = lanes<T>;
   constexpr int parts = Size == 6 && register_bytes == 64 ? 2 : 1;
   TilePlace place(grid, first);
-  for (Index t = 0; t < count; ++t, place.next(grid)) {
+  for (Index t = 0; t < count; ++t, place.next()) {
     const TilePixels<T, Size> pixels(grid, place, x + first_channel, zeros);
     for (Index c = 0; c < channels; c += L) {
       const Index n = channels - c < L ? channels - c : L;
@@ -124,9 +140,12 @@ void output_tiles_as(const TileGrid& grid, Index first, Index count, Index first
                      Index channels, AtPoints<T> m, T* y, const TileEpilogue<T>& epilogue) {
   constexpr Index L = lanes<T>;
   const Index pixel = grid.C, row = grid.W * grid.C;
+  const Index row_step = grid.dilation_h * row, column_step = grid.dilation_w * pixel;
   TilePlace place(grid, first);
-  for (Index t = 0; t < count; ++t, place.next(grid)) {
-    const Index rows = grid.H - place.h, columns = grid.W - place.w;
+  for (Index t = 0; t < count; ++t, place.next()) {
+    // Of the 4 × 4, how many are inside.
+    const Index rows = (grid.H - place.h + grid.dilation_h - 1) / grid.dilation_h;
+    const Index columns = (grid.W - place.w + grid.dilation_w - 1) / grid.dilation_w;
     const Index corner = (place.n * grid.H + place.h) * row + place.w * pixel + first_channel;
     for (Index c = 0; c < channels; c += L) {
       const Index n = channels - c < L ? channels - c : L;
@@ -139,7 +158,7 @@ void output_tiles_as(const TileGrid& grid, Index first, Index count, Index first
       };
       const auto put = [&](int i, int j, Vector<T> value) __attribute__((always_inline)) {
         if (i >= rows || j >= columns) return;
-        const Index offset = corner + i * row + j * pixel + c;
+        const Index offset = corner + i * row_step + j * column_step + c;
         if constexpr (!Plain) value = finish(value, offset);
         if (n == L)
           store(y + offset, value);

@@ -15,10 +15,13 @@ struct AtPoints {
   std::int64_t point_step, row_step;
 };
 
-// Images (N, H, W, C) and the tiles that cover them, (N, rows, columns) of them; tile (i, j) begins
-// at pixel (4 i - pad_h, 4 j - pad_w). Pixels outside count as zero, and are not written.
+// Images (N, H, W, C) and the tiles that cover them. A dilated convolution is an ordinary one on each
+// of the dilation_h · dilation_w grids of pixels that are the dilation apart, so the tiles are (N,
+// dilation_h, dilation_w, rows, columns): tile (a, b, i, j) begins at pixel
+// (a + 4 i · dilation_h - pad_h, b + 4 j · dilation_w - pad_w) and takes every dilation-th. Pixels
+// outside count as zero, and are not written.
 struct TileGrid {
-  std::int64_t H, W, C, rows, columns, pad_h, pad_w;
+  std::int64_t H, W, C, rows, columns, pad_h, pad_w, dilation_h, dilation_w;
 };
 
 // What is done to results before they are stored: y = act(scale ⊙ y + bias + residual); (C) and

@@ -94,15 +94,16 @@ void tile_products(Index tiles, Index depth, Index columns, AtPoints<T> m, AtPoi
 
 template <class T>
 void filter_products(Index point_count, Index tiles, Index K, Index C, AtPoints<T> d, AtPoints<T> z,
-                     AtPoints<T> v, bool accumulate, const Soon (&soon)[2]) {
+                     AtPoints<T> v, bool accumulate, const Soon (&soon)[3]) {
   const auto up = [](Index n, Index step) { return (n + step - 1) / step; };
   const Index steps = point_count * up(C, tile_columns<T>) * up(K, tile_rows);
-  Fetching first(soon[0], steps), second(soon[1], steps);
+  Fetching first(soon[0], steps), second(soon[1], steps), third(soon[2], steps);
   for (Index point = 0; point < point_count; ++point)
     for (Index c = 0; c < C; c += tile_columns<T>)
       for (Index k = 0; k < K; k += tile_rows) {
         first.step();
         second.step();
+        third.step();
         const ProductTile<T> tile = {.a = z.data + point * z.point_step + k,
                                      .a_row = 1,
                                      .a_step = z.row_step,
