@@ -176,7 +176,8 @@ void winograd_forward(const ConvShape& s, T* y, const T* x, const T* w,
                        data_of<T>(epilogue.residual), epilogue.relu}});
 }
 
-// A padding of p becomes one of 2 · dilation - p: what the forward pass left out at the border comes back.
+// A padding of p becomes one of 2 · dilation - p: what the forward pass left out at the border
+// comes back.
 template <class T>
 void winograd_input_gradient(const ConvShape& s, T* dx, const T* dy, const T* w) {
   const HeightWidth padding(2 * s.conv.dilation.height - s.conv.padding.height,

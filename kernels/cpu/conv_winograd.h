@@ -1,5 +1,5 @@
-// Convolution with 3×3 filters and stride 1, by Winograd's F(4×4, 3×3): a quarter of
-// the multiplications. loops/winograd_transforms.h has the mathematics.
+// Convolution with 3×3 filters and stride 1, by Winograd's F(4×4, 3×3): a quarter of the
+// multiplications. loops/winograd_transforms.h has the mathematics.
 //
 // 1. Tiles of 6 × 6 pixels, overlapping by 2, become values at 36 points, each a matrix
 //    V (tiles, channels); filters become 36 matrices U.

@@ -44,7 +44,8 @@ void by_tiles(const GradientPass<T>& pass) {
       loop.filter_products(points, count, pass.K, pass.C, sums, gradients, inputs,
                            first != mine.begin,
                            {tiles_soon(pass.x, pass.N, pass.inputs, next),
-                            tiles_soon(pass.dy, pass.N, pass.gradients, next)});
+                            tiles_soon(pass.dy, pass.N, pass.gradients, next),
+                            {}});
     });
   });
   parallel_for(pass.K, 4, [&](Index begin, Index end) {
@@ -74,6 +75,7 @@ template <class T>
 void by_filters(const GradientPass<T>& pass) {
   const WinogradLoops<T>& loop = *loops<T>().winograd;
   constexpr int rows = 2;
+  constexpr auto bytes = static_cast<Index>(sizeof(T));
   const PieceSizes piece = PieceSizes::of(pass);
   const Index pieces_K = divide_up(pass.K, piece.K), pieces_C = divide_up(pass.C, piece.C);
   const Index most_tiles = std::min(pass.tiles(), Index{64});
@@ -114,16 +116,16 @@ void by_filters(const GradientPass<T>& pass) {
         const Index i = p / pieces_C, j = p % pieces_C;
         const Index K = std::min(piece.K, pass.K - i * piece.K);
         const Index C = std::min(piece.C, pass.C - j * piece.C);
+        T* const dw = pass.dw + i * piece.K * 9 * pass.C + j * piece.C;
         for (int row = 0; row < 6; row += rows) {
           const Chunk soon = share(next, call++, calls);
           loop.filter_products(6 * rows, count, K, C, sums,
                                z.at(gradients + i * z.size() + 6 * row * z.point_step),
                                v.at(inputs + j * v.size() + 6 * row * v.point_step), false,
                                {tiles_soon(pass.x, pass.N, pass.inputs, soon),
-                                tiles_soon(pass.dy, pass.N, pass.gradients, soon)});
-          loop.filter_gradient(row, row + rows, K, C, sums, 1, 0,
-                               pass.dw + i * piece.K * 9 * pass.C + j * piece.C, pass.C,
-                               from > 0 || row > 0);
+                                tiles_soon(pass.dy, pass.N, pass.gradients, soon),
+                                row > 0 ? Soon{} : Soon{dw, K * 9, C * bytes, pass.C * bytes}});
+          loop.filter_gradient(row, row + rows, K, C, sums, 1, 0, dw, pass.C, from > 0 || row > 0);
         }
       }
     });

@@ -54,8 +54,7 @@ class Pieces {
   Scratch& scratch_;
 };
 
-// The tiles that cover `rows` × `columns` results of images (N, H, W, C) under a 3×3 window.
-// Tiles over images (H, W, C) for results of `rows` by `columns` pixels.
+// The tiles of images (N, H, W, C) that cover rows × columns results.
 inline TileGrid grid_over(Index H, Index W, Index C, Index rows, Index columns, HeightWidth padding,
                           HeightWidth dilation) {
   return {H,

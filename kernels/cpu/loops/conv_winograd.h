@@ -81,7 +81,7 @@ struct WinogradLoops {
   // `points`. Rows of v and d are padded to a whole vector.
   void (*filter_products)(std::int64_t points, std::int64_t tiles, std::int64_t K, std::int64_t C,
                           AtPoints<T> d, AtPoints<T> z, AtPoints<T> v, bool accumulate,
-                          const Soon (&soon)[2]);
+                          const Soon (&soon)[3]);
   // dw = or += what the points of rows [first_row, last_row) of the six, in the sum of `copies` d's,
   // give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
   void (*filter_gradient)(int first_row, int last_row, std::int64_t K, std::int64_t C,
