@@ -29,7 +29,7 @@ LOGITS = 1e-3  # of their range
 # Of each tensor, in the 2-norm. That gradients are right is tested in double, on small networks; in
 # float both sides put some ReLUs whose input is as small as its rounding on the other side.
 GRADIENTS = 5e-2
-FIRST_LOSSES = 1e-4  # of the first three steps, before rounding has grown
+FIRST_LOSSES = 5e-4  # of the first three steps, before rounding has grown
 
 
 def describe(widths, batch_norm):
