@@ -10,13 +10,13 @@ using cpu::ConvShape;
 namespace {
 
 ConvShape shape_of(std::int64_t N, std::int64_t H, std::int64_t W, std::int64_t C, std::int64_t K,
-                   HeightWidth padding) {
+                   HeightWidth padding, HeightWidth dilation = 1) {
   Conv2d conv;
   conv.padding = padding;
-  const auto count = [](std::int64_t size, std::int64_t pad) {
-    return window_count(size, 3, 1, pad, 1);
-  };
-  return {N, H, W, C, K, 3, 3, count(H, padding.height), count(W, padding.width), conv};
+  conv.dilation = dilation;
+  const auto P = window_count(H, 3, 1, padding.height, dilation.height);
+  const auto Q = window_count(W, 3, 1, padding.width, dilation.width);
+  return {N, H, W, C, K, 3, 3, P, Q, conv};
 }
 
 Dims x_dims(const ConvShape& s) { return {s.N, s.H, s.W, s.C}; }
@@ -31,8 +31,8 @@ void for_each_tap(const ConvShape& s, Body&& body) {
     for (std::int64_t p = 0; p < s.P; ++p)
       for (std::int64_t q = 0; q < s.Q; ++q)
         for (std::int64_t tap = 0; tap < 9; ++tap) {
-          const std::int64_t h = p + tap / 3 - s.conv.padding.height;
-          const std::int64_t w = q + tap % 3 - s.conv.padding.width;
+          const std::int64_t h = p + tap / 3 * s.conv.dilation.height - s.conv.padding.height;
+          const std::int64_t w = q + tap % 3 * s.conv.dilation.width - s.conv.padding.width;
           if (h >= 0 && h < s.H && w >= 0 && w < s.W)
             body((n * s.P + p) * s.Q + q, (n * s.H + h) * s.W + w, tap);
         }
@@ -122,8 +122,9 @@ constexpr double tolerance = 3e-5 * rounding<T> / rounding<float>;
 
 template <class T>
 void check_passes(const ConvShape& s) {
-  INFO(fmt::format("({},{},{},{}) to {} channels, padding {} x {}", s.N, s.H, s.W, s.C, s.K,
-                   s.conv.padding.height, s.conv.padding.width));
+  INFO(fmt::format("({},{},{},{}) to {} channels, padding {} x {}, dilation {} x {}", s.N, s.H, s.W,
+                   s.C, s.K, s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height,
+                   s.conv.dilation.width));
   REQUIRE(cpu::winograd_applies(s));
   const Problem<T> problem(s);
   const auto exact = problem.template exact<double>();
@@ -204,6 +205,16 @@ TEST_SUITE("kernels") {
           check_passes<T>(shape_of(2, H, W, 5, 6, padding));
     check_passes<T>(shape_of(1, 7, 9, 3, 4, {0, 2}));
     check_passes<T>(shape_of(1, 9, 7, 3, 4, {2, 0}));
+  }
+
+  TEST_CASE_TEMPLATE("dilated winograd convolutions", T, float, double) {
+    check_passes<T>(shape_of(2, 28, 28, 5, 6, 8, 8));
+    check_passes<T>(shape_of(2, 9, 11, 3, 17, 2, 2));
+    check_passes<T>(shape_of(1, 16, 16, 4, 4, 0, 3));
+    check_passes<T>(shape_of(2, 13, 7, 6, 5, {1, 3}, {2, 1}));
+    check_passes<T>(shape_of(2, 7, 14, 6, 5, {0, 4}, {1, 5}));
+    check_passes<T>(shape_of(1, 3, 3, 4, 4, 4, 4));  // grids without a pixel of their own
+    check_passes<T>(shape_of(3, 12, 12, 180, 170, 4, 4));
   }
 
   TEST_CASE_TEMPLATE("winograd convolutions of all numbers of channels", T, float, double) {
