@@ -114,7 +114,7 @@ std::string Profiler::table() const {
     line(row);
     inside += row.seconds();
   }
-  // Ops of loader threads run beside the others: the sum can be above the wall time.
+  // Threads run ops beside each other: the sum can be above the wall time.
   text += fmt::format("{:<24} {:>10.3f} {:>37.1f} %\n", "outside of ops",
                       std::max(0.0, wall - inside), 100 * std::max(0.0, wall - inside) / wall);
   return text + fmt::format("{:<24} {:>10.3f}\n", "wall time", wall);

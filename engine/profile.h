@@ -19,8 +19,8 @@ class Profiler {
   Profiler(const Profiler&) = delete;
   Profiler& operator=(const Profiler&) = delete;
 
-  // One op's calls. Forward times are its own, without the ops that it calls; a backward has all that
-  // it calls.
+  // One op's calls. Forward times are its own, without the ops that it calls; backward times are
+  // with all that it calls.
   struct Row {
     std::string op;
     double forward_seconds = 0, backward_seconds = 0;

@@ -1,6 +1,7 @@
 // From bytes on disk to a batch of floats.
 #include "engine/ops.h"
 #include "engine/ops/index.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -9,6 +10,7 @@ namespace understudy {
 
 Tensor gather_images(const Tensor& images, const Tensor& index, std::span<const float> mean,
                      std::span<const float> std, const Tensor& placement) {
+  const ProfileScope scope("gather_images");
   check(images.dtype() == DType::u8 && images.rank() == 4,
         "[gather_images] needs uint8 images (N,H,W,C), found {} of {}", images.dtype(),
         images.shape());

@@ -117,6 +117,7 @@ Tensor greater(const Tensor& a, const Tensor& b) { return binary_value(Binary::g
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   check_same_kind("where", a, b);
   check_same_kind("where", condition, a);
+  const ProfileScope scope("where");
   const Shape shape =
       broadcast("where", condition.shape(), broadcast("where", a.shape(), b.shape()));
   Tensor y = Tensor::empty(shape, a.dtype(), a.device());

@@ -1,6 +1,7 @@
 // What augmentation does to images (N, H, W, C). A crop is slice().
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/profile.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/format.h"
@@ -8,6 +9,7 @@
 namespace understudy {
 
 Tensor pad2d(const Tensor& x, HeightWidth padding) {
+  const ProfileScope scope("pad2d");
   const auto [height, width] = padding;
   check(x.rank() == 4, "[pad2d] needs images (N,H,W,C), found {}", x.shape());
   check(height >= 0 && width >= 0, "[pad2d] padding {}x{}: both must be at least 0", height, width);
@@ -23,6 +25,7 @@ Tensor pad2d(const Tensor& x, HeightWidth padding) {
 }
 
 Tensor flip(const Tensor& x, int axis) {
+  const ProfileScope scope("flip");
   axis = normalize_axis("flip", axis, x.rank());
   ConstView mirrored = x.view();
   const std::int64_t last = x.shape()[axis] - 1;

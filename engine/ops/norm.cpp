@@ -79,6 +79,7 @@ Gradients batch_norm_backward(const BatchNormInputs& in, const Tensor& dout, Wan
 
 ChannelStatistics channel_statistics(const Tensor& x) {
   check_channels("channel_statistics", x);
+  const ProfileScope scope("channel_statistics");
   const std::int64_t C = x.size(-1);
   check(C == 0 || x.count() > 0, "[channel_statistics] of {}: there are no values", x.shape());
   NoGradGuard no_grad;
@@ -105,24 +106,23 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const Tensor dense = contiguous(x);
   const Tensor added = residual.defined() ? contiguous(residual) : residual;
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  const BatchNormInputs in{.x = dense,
-                           .weight = per_channel("weight", weight, x),
-                           .bias = per_channel("bias", bias, x),
-                           .mean = per_channel("mean", statistics.mean, x),
-                           .variance = per_channel("variance", statistics.variance, x),
-                           .y = Saved(),
-                           .eps = eps,
-                           .relu = relu,
-                           .of_input = statistics.of_input};
+  BatchNormInputs in{.x = dense,
+                     .weight = per_channel("weight", weight, x),
+                     .bias = per_channel("bias", bias, x),
+                     .mean = per_channel("mean", statistics.mean, x),
+                     .variance = per_channel("variance", statistics.variance, x),
+                     .y = Saved(),
+                     .eps = eps,
+                     .relu = relu,
+                     .of_input = statistics.of_input};
   const ConstView added_view = added.defined() ? added.view() : ConstView();
   backend(x.device())
       .batch_norm(y.mutable_view(), dense.view(), in.normalization(),
                   added.defined() ? &added_view : nullptr);
-  BatchNormInputs saved = in;
-  if (relu && added.defined()) saved.y = Saved(y);
+  if (relu && added.defined()) in.y = Saved(y);
   return record(
       "batch_norm", y, {dense, weight, bias, added},
-      [saved](const Tensor& dy, Wanted wanted) { return batch_norm_backward(saved, dy, wanted); });
+      [in](const Tensor& dy, Wanted wanted) { return batch_norm_backward(in, dy, wanted); });
 }
 
 }  // namespace understudy
