@@ -17,6 +17,18 @@ bool is_product(const ConvShape& s) {
 
 enum class Pass { forward, input_gradient, weight_gradient };
 
+const char* to_string(Pass pass) {
+  switch (pass) {
+    case Pass::forward:
+      return "forward pass";
+    case Pass::input_gradient:
+      return "input's gradient";
+    case Pass::weight_gradient:
+      return "weight's gradient";
+  }
+  return "unknown pass";
+}
+
 bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
   switch (algorithm) {
     case ConvAlgorithm::winograd:
@@ -34,20 +46,21 @@ bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
 
 // Measured on AVX2 and AVX-512: Winograd's transforms cost as much as they save for few channels,
 // and for few tiles the transformed filters are more to read than the filters.
-bool winograd_pays(const ConvShape& s, Pass) {
+bool winograd_pays(const ConvShape& s) {
   return winograd_applies(s) && s.C >= 16 && s.K >= 16 && winograd_tiles(s) >= 4;
 }
 
 ConvAlgorithm choose(const ConvShape& s, Pass pass) {
   const ConvAlgorithm wanted = s.conv.algorithm;
   check(applies(wanted, s, pass),
-        "[conv2d] the algorithm '{}' does not apply to windows of {}x{} with stride {}x{}, "
-        "padding {}x{} and dilation {}x{}",
-        to_string(wanted), s.R, s.S, s.conv.stride.height, s.conv.stride.width,
-        s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height, s.conv.dilation.width);
+        "[conv2d] the algorithm '{}' does not apply to the {} of windows of {}x{} with stride "
+        "{}x{}, padding {}x{} and dilation {}x{}; 'automatic' and 'implicit' always do",
+        understudy::to_string(wanted), to_string(pass), s.R, s.S, s.conv.stride.height,
+        s.conv.stride.width, s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height,
+        s.conv.dilation.width);
   if (wanted != ConvAlgorithm::automatic) return wanted;
   if (is_product(s)) return ConvAlgorithm::product;
-  if (winograd_pays(s, pass)) return ConvAlgorithm::winograd;
+  if (winograd_pays(s)) return ConvAlgorithm::winograd;
   return pass == Pass::forward && has_few_pixels(s) ? ConvAlgorithm::few_pixels
                                                     : ConvAlgorithm::implicit;
 }

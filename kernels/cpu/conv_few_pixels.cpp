@@ -78,27 +78,27 @@ void few_pixels_forward(const ConvShape& s, T* y, const T* x, const T* w,
     offset[k] = k * pixels;
   }
   pack_windows(s, panels, x);
-  parallel_for(filter_tiles, std::max<Index>(1, grain / (loop.tile_rows * length * pixels + 1)),
-               [&](Index begin, Index end) {
-                 const Index first = begin * loop.tile_rows;
-                 const Index last = std::min(end * loop.tile_rows, s.K);
-                 for (Index j = 0; j < panel_count; ++j) {
-                   const Index column = j * loop.tile_columns;
-                   loop.window_product({.pixels = last - first,
-                                        .parts = 1,
-                                        .depth = length,
-                                        .part = rows + first,
-                                        .panel = panels + j * length * loop.tile_columns,
-                                        .y = by_filter + column,
-                                        .offset = offset + first,
-                                        .columns = std::min(loop.tile_columns, pixels - column),
-                                        .scale = nullptr,
-                                        .bias = nullptr,
-                                        .residual = nullptr,
-                                        .relu = false});
-                 }
-                 write_result(s, first, last, y, by_filter, epilogue);
-               });
+  const Index tile_grain = std::max<Index>(1, grain / (loop.tile_rows * length * pixels + 1));
+  parallel_for(filter_tiles, tile_grain, [&](Index begin, Index end) {
+    const Index first = begin * loop.tile_rows;
+    const Index last = std::min(end * loop.tile_rows, s.K);
+    for (Index j = 0; j < panel_count; ++j) {
+      const Index column = j * loop.tile_columns;
+      loop.window_product({.pixels = last - first,
+                           .parts = 1,
+                           .depth = length,
+                           .part = rows + first,
+                           .panel = panels + j * length * loop.tile_columns,
+                           .y = by_filter + column,
+                           .offset = offset + first,
+                           .columns = std::min(loop.tile_columns, pixels - column),
+                           .scale = nullptr,
+                           .bias = nullptr,
+                           .residual = nullptr,
+                           .relu = false});
+    }
+    write_result(s, first, last, y, by_filter, epilogue);
+  });
 }
 
 template void few_pixels_forward(const ConvShape&, float*, const float*, const float*,

@@ -1,5 +1,8 @@
 #include "kernels/cpu/conv_implicit.h"
 
+#include <algorithm>
+#include <span>
+
 #include "kernels/cpu/conv_windows.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
@@ -175,6 +178,29 @@ void multiply(const Windows<T>& windows, Index columns, const T* panels, T* y,
   });
 }
 
+// Where part (r, s) of the windows of result lines [first, last) lies inside x.
+template <class T>
+Index find_runs(const ConvShape& s, Index pixel_step, Index e, Index first, Index last, const T* dy,
+                const T* x, WindowRun<T>* runs) {
+  const Conv2d& conv = s.conv;
+  const Index dh = e / s.S * conv.dilation.height - conv.padding.height;
+  const Index dw = e % s.S * conv.dilation.width - conv.padding.width;
+  // q with 0 <= q · stride + dw < W
+  const Index stride = conv.stride.width;
+  const Index begin = dw >= 0 ? 0 : divide_up(-dw, stride);
+  const Index end = dw >= s.W ? 0 : std::min(s.Q, divide_up(s.W - dw, stride));
+  if (begin >= end) return 0;
+  Index count = 0;
+  for (Index line = first; line < last; ++line) {
+    const Index h = line % s.P * conv.stride.height + dh;
+    if (h < 0 || h >= s.H) continue;
+    runs[count++] = {dy + (line * s.Q + begin) * s.K,
+                     x + ((line / s.P * s.H + h) * s.W + begin * stride + dw) * pixel_step,
+                     end - begin};
+  }
+  return count;
+}
+
 }  // namespace
 
 template <class T>
@@ -252,29 +278,6 @@ void implicit_input_gradient(const ConvShape& s, T* dx, const T* dy, const T* w)
                                   .column = conv.stride.width * s.C};
       multiply(windows, s.C, panels, dx, {}, working);
     }
-}
-
-// Where part (r, s) of the windows of result lines [first, last) lies inside x.
-template <class T>
-Index find_runs(const ConvShape& s, Index pixel_step, Index e, Index first, Index last, const T* dy,
-                const T* x, WindowRun<T>* runs) {
-  const Conv2d& conv = s.conv;
-  const Index dh = e / s.S * conv.dilation.height - conv.padding.height;
-  const Index dw = e % s.S * conv.dilation.width - conv.padding.width;
-  // q with 0 <= q · stride + dw < W
-  const Index stride = conv.stride.width;
-  const Index begin = dw >= 0 ? 0 : divide_up(-dw, stride);
-  const Index end = dw >= s.W ? 0 : std::min(s.Q, divide_up(s.W - dw, stride));
-  if (begin >= end) return 0;
-  Index count = 0;
-  for (Index line = first; line < last; ++line) {
-    const Index h = line % s.P * conv.stride.height + dh;
-    if (h < 0 || h >= s.H) continue;
-    runs[count++] = {dy + (line * s.Q + begin) * s.K,
-                     x + ((line / s.P * s.H + h) * s.W + begin * stride + dw) * pixel_step,
-                     end - begin};
-  }
-  return count;
 }
 
 // dw[k, r, s, c] = Σ over n, p, q of dy[n, p, q, k] · x[n, h, w, c]. Threads share the filters, so

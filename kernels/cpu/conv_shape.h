@@ -6,6 +6,8 @@
 
 namespace understudy::cpu {
 
+constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 // x (N, H, W, C), w (K, R, S, C), y (N, P, Q, K).
 struct ConvShape {
   std::int64_t N, H, W, C, K, R, S, P, Q;

@@ -9,8 +9,6 @@
 
 namespace understudy::cpu {
 
-constexpr Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
-
 // A part of a window, `depth` consecutive elements: for result pixel (p, q) those at source pixel
 // (p · step.height + h, q · step.width + w). `filter` is its place in the filter, r · S + s.
 struct WindowPart {

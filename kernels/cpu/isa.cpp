@@ -9,17 +9,15 @@
 namespace understudy::cpu {
 namespace {
 
-#define UNDERSTUDY_TABLES(isa)                                                         \
-  {                                                                                    \
-    {                                                                                  \
-        &isa::pointwise_f32, &isa::rows_f32,   &isa::reduce_f32, &isa::optimizer_f32,  \
-        &isa::move_f32,      &isa::random_f32, &isa::conv_f32,   &isa::winograd_f32,   \
-        &isa::norm_f32,      &isa::pool_f32},                                          \
-        {&isa::pointwise_f64, &isa::rows_f64,   &isa::reduce_f64, &isa::optimizer_f64, \
-         &isa::move_f64,      &isa::random_f64, &isa::conv_f64,   &isa::winograd_f64,  \
-         &isa::norm_f64,      &isa::pool_f64},                                         \
-        &isa::convert                                                                  \
+// In the order of Loops<T>.
+#define UNDERSTUDY_LOOPS(isa, type)                                                         \
+  {                                                                                         \
+    &isa::pointwise_##type, &isa::rows_##type, &isa::reduce_##type, &isa::optimizer_##type, \
+        &isa::move_##type, &isa::random_##type, &isa::conv_##type, &isa::winograd_##type,   \
+        &isa::norm_##type, &isa::pool_##type                                                \
   }
+#define UNDERSTUDY_TABLES(isa) \
+  { UNDERSTUDY_LOOPS(isa, f32), UNDERSTUDY_LOOPS(isa, f64), &isa::convert }
 
 struct Tables {
   Loops<float> f32;

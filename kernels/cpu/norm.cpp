@@ -70,8 +70,8 @@ void for_elements(const Sheet& s, Body&& body) {
 
 double inverse_deviation(double variance, double eps) { return 1 / std::sqrt(variance + eps); }
 
-// The constants of a normalisation, each repeated for the columns of a sheet. Room for it in the
-// scratch: count_of(s) elements.
+// The constants of a normalisation, each repeated for the columns of a sheet, in `room` for
+// 3 · columns elements.
 template <class T>
 ChannelConstants<T> constants_of(const Sheet& s, const Normalization& norm, T* room) {
   T *const mean = room, *const scale = room + s.columns, *const bias = scale + s.columns;

@@ -12,7 +12,6 @@ namespace understudy::cpu::winograd {
 
 inline constexpr Index points = 36;
 
-constexpr Index divide_up(Index a, Index b) { return (a + b - 1) / b; }
 constexpr Index round_up(Index a, Index b) { return divide_up(a, b) * b; }
 
 template <class T>
