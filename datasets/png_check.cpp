@@ -1,4 +1,4 @@
-// PNG: Portable Network Graphics specification, second edition, https://www.w3.org/TR/2003/REC-PNG-20031110/
+// PNG specification, second edition, https://www.w3.org/TR/2003/REC-PNG-20031110/
 #include "datasets/png_check.h"
 
 #include <zlib.h>

@@ -48,9 +48,9 @@ struct BasicBlock : Module {
 // "layer2.0.downsample.0.weight", "fc.weight", ...
 struct ResNet18 : Model {
   // widths: the images' channels, the channels of each stage, the classes. Convolutions start as
-  // N(0, 2/(fan out)). Without batch norm nothing else keeps the size of what the blocks add up: the
-  // second convolution of each starts smaller by √(number of blocks), as in Fixup (Zhang, Dauphin
-  // and Ma 2019).
+  // N(0, 2/(fan out)). Without batch norm nothing else keeps the size of what the blocks add up:
+  // the second convolution of each starts smaller by √(number of blocks), as in Fixup (Zhang,
+  // Dauphin and Ma 2019).
   // UsageError for no stage, more than 8, or a width below 1.
   ResNet18(std::vector<std::int64_t> widths, bool batch_norm, Generator& generator);
 

@@ -1,6 +1,6 @@
 // Times whole steps through the engine's public interface: of training (forward, loss, backward,
-// optimiser) and of inference. tools/compare_pytorch.py runs it beside PyTorch on the same numbers; alone it says how
-// fast this machine is:
+// optimiser) and of inference. tools/compare_pytorch.py runs it beside PyTorch on the same numbers;
+// alone it says how fast this machine is:
 //
 //   build/bin/bench_steps --workload mlp --rounds 5
 //

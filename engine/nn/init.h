@@ -22,8 +22,8 @@ void init_normal(Tensor& x, Generator& generator, double std);  // N(0, std²)
 void init_xavier_uniform(Tensor& weight, Generator& generator, double gain = 1);
 // U(-a, a), a = gain · √(3 / fan in) (He et al. 2015); √2 is the gain of ReLU.
 void init_kaiming_uniform(Tensor& weight, Generator& generator, double gain);
-// N(0, std²), std = gain / √(fan out) (He et al. 2015), by the fan that keeps the size of gradients:
-// with √2, the gain of ReLU, what ResNets start from.
+// N(0, std²), std = gain / √(fan out) (He et al. 2015), the fan that keeps the size of gradients.
+// With √2, the gain of ReLU, it is what ResNets start from.
 void init_kaiming_normal(Tensor& weight, Generator& generator, double gain);
 // PyTorch's default for Linear and for convolutions: weight and bias U(-a, a), a = 1 / √(fan in).
 // `bias` may be undefined.

@@ -76,7 +76,7 @@ struct PlacedImage {
   // n pixels of row y, from column x on.
   void copy_run(std::int64_t y, std::int64_t x, std::int64_t n, std::uint8_t* out) const {
     const bool inside = y + dy >= 0 && y + dy < H;
-    // The columns whose source lies in the image: 0 <= column + dx < W, or with the column mirrored.
+    // Columns whose source lies in the image: 0 <= column + dx < W, or with the column mirrored.
     const std::int64_t begin = inside ? std::clamp(flip ? dx : -dx, x, x + n) : x;
     const std::int64_t end = inside ? std::clamp(flip ? W + dx : W - dx, begin, x + n) : x;
     const auto bytes = [&](std::int64_t columns) { return static_cast<std::size_t>(columns * C); };

@@ -22,8 +22,8 @@ struct DataChoices {
   bool skip_bad_images = false;
 };
 
-// Registers --augment, and for image folders --data, --image-size, --image-channels and --skip-bad-images, and what --dataset may
-// be. `choices` outlives the Options.
+// Registers --augment and what --dataset may be; for image folders --data, --image-size,
+// --image-channels and --skip-bad-images. `choices` outlives the Options.
 void add_data_options(Options& options, DataChoices& choices);
 
 // How training images are moved and flipped.

@@ -113,8 +113,8 @@ class Options {
   bool threads_given() const { return threads_given_; }
   const ProgramText& program() const { return text_; }
   const std::string& command() const { return command_; }  // as typed, for the run's header
-  // Every setting but those of one call alone (--resume, --config, --json, --quiet, --profile), usable as the
-  // file of --config.
+  // Every setting but those of one call alone (--resume, --config, --json, --quiet, --profile),
+  // usable as the file of --config.
   std::string toml() const;
   // The settings that determine the result, by name.
   nlohmann::json identity() const;

@@ -113,7 +113,7 @@ struct WindowProduct {
   bool relu;
 };
 // A few filters' gradient for one part of the window:
-// dw[i, j] (+)= Σ over runs and t < length of dy[t · dy_step + first_filter + i] · x[t · x_step + j].
+// dw[i, j] (+)= Σ over runs, t < length of dy[t · dy_step + first_filter + i] · x[t · x_step + j].
 template <class T>
 struct WindowRun {
   const T *dy, *x;
@@ -151,7 +151,7 @@ struct NormLoops {
   // y = (x - mean) · scale + bias + residual, then ReLU; residual null for none.
   void (*normalize)(Index count, Index columns, T* y, const T* x, const T* residual, bool relu,
                     const ChannelConstants<T>& k);
-  // With g the dy that passes: sum += Σ g, product += Σ g · (x - mean), masked = g (null: not kept).
+  // With g the dy that passes: sum += Σ g, product += Σ g · (x - mean), masked = g unless null.
   void (*gradient_sums)(Index rows, Index columns, double* sum, double* product, T* masked,
                         const T* dy, const T* x, const T* y, bool relu,
                         const ChannelConstants<T>& k);
