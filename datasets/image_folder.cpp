@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "datasets/digest.h"

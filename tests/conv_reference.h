@@ -1,10 +1,11 @@
 // Convolution by its definition, in double, and the shapes that every algorithm is tried on.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <cstdint>
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "kernels/conv2d.h"
 #include "kernels/view.h"

@@ -1,5 +1,9 @@
 // Every convolution algorithm against the definition in double: all passes, all shapes, every
 // instruction set, one thread and three.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "kernels/check.h"
 #include "tests/conv_reference.h"
 #include "tests/kernels_arrays.h"
