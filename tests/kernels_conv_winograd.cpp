@@ -272,8 +272,8 @@ TEST_SUITE("kernels") {
     });
   }
 
-  // Inputs after a ReLU, as in networks. With fewer channels a direct sum is shorter and more exact,
-  // while the transforms' errors stay: at 16 the ratio is above 3.
+  // Inputs after a ReLU, as in networks. With fewer channels a direct sum is shorter and more
+  // exact, while the transforms' errors stay: at 16 the ratio is above 3.
   TEST_CASE("winograd convolutions in float are nearly as exact as direct ones") {
     for (const std::int64_t C : {64, 512}) {
       CAPTURE(C);

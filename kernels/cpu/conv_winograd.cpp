@@ -43,9 +43,9 @@ struct Pass {
 };
 
 // For filters whose 36 matrices fit the cache that the threads share: they are transformed once.
-// Then each thread takes blocks of tiles so small that V, and M of one panel of filters, stay in its
-// own cache (with 128 channels, 16 tiles are 370 KB), and while it multiplies fetches the pixels of
-// the next block.
+// Then each thread takes blocks of tiles so small that V, and M of one panel of filters, stay in
+// its own cache (with 128 channels, 16 tiles are 370 KB), and while it multiplies fetches the
+// pixels of the next block.
 template <class T>
 void by_tiles(const Pass<T>& pass) {
   const WinogradLoops<T>& loop = *loops<T>().winograd;

@@ -1,6 +1,6 @@
-// The gradient of the filters: at each point D (K, C) = Zᵀ · V, summed over every tile of the batch,
-// and only then a transform back. What must not happen is that D, 36 · K · C elements, is read and
-// written more often than its sums are worth.
+// The gradient of the filters: at each point D (K, C) = Zᵀ · V, summed over every tile of the
+// batch, and only then a transform back. What must not happen is that D, 36 · K · C elements, is
+// read and written more often than its sums are worth.
 #include "kernels/cpu/conv_winograd.h"
 #include "kernels/cpu/winograd_blocks.h"
 
@@ -19,8 +19,8 @@ struct GradientPass {
   Index tiles() const { return N * tiles_of(gradients); }
 };
 
-// For few channels: every thread sums over its own tiles, some at a time, in a D of its own, and
-// while it multiplies fetches the pixels of the next.
+// For many tiles and few channels: every thread sums over its own tiles, some at a time, in a D of
+// its own, and while it multiplies fetches the pixels of the next.
 template <class T>
 void by_tiles(const GradientPass<T>& pass) {
   const WinogradLoops<T>& loop = *loops<T>().winograd;
@@ -60,7 +60,7 @@ struct PieceSizes {
 
   template <class T>
   static PieceSizes of(const GradientPass<T>& pass) {
-    PieceSizes piece = {std::min(pass.K, Index{64}), std::min(pass.C, Index{128})};
+    PieceSizes piece = {std::min(pass.K, Index{64}), std::min(pass.C, Index{64})};
     const auto pieces = [&] { return divide_up(pass.K, piece.K) * divide_up(pass.C, piece.C); };
     while (pieces() % num_threads() != 0 && pieces() < 4 * num_threads() && piece.K > 32)
       piece.K = round_up(piece.K / 2, loops<T>().winograd->tile_rows);
@@ -69,12 +69,12 @@ struct PieceSizes {
 };
 
 // For many channels: V and Z are made for some tiles at once, in the order in which they will be
-// read; then each thread takes pieces of the gradient, and makes D of two rows of points at a time,
-// which stays in its own cache (64 × 128 at 12 points are 390 KB).
+// read; then each thread takes pieces of the gradient, and makes D of three rows of points at a
+// time, which stays in its own cache (64 × 64 at 18 points are 300 KB).
 template <class T>
 void by_filters(const GradientPass<T>& pass) {
   const WinogradLoops<T>& loop = *loops<T>().winograd;
-  constexpr int rows = 2;
+  constexpr int rows = 3;
   constexpr auto bytes = static_cast<Index>(sizeof(T));
   const PieceSizes piece = PieceSizes::of(pass);
   const Index pieces_K = divide_up(pass.K, piece.K), pieces_C = divide_up(pass.C, piece.C);
@@ -132,6 +132,15 @@ void by_filters(const GradientPass<T>& pass) {
   });
 }
 
+// Whether every thread can have a D of its own, and has enough tiles to make up for it.
+template <class T>
+bool has_few_channels(const GradientPass<T>& pass) {
+  constexpr Index megabyte = 1024 * 1024;
+  const Index bytes = points * pass.K * pass.C * static_cast<Index>(sizeof(T));
+  return bytes <= megabyte ||
+         (bytes * num_threads() <= 8 * megabyte && pass.tiles() >= 128 * num_threads());
+}
+
 }  // namespace
 
 template <class T>
@@ -148,7 +157,7 @@ void winograd_weight_gradient(const ConvShape& s, T* dw, const T* dy, const T* x
   if (s.K == 0 || s.C == 0) return;
   if (pass.tiles() == 0)
     std::fill_n(dw, s.K * 9 * s.C, T(0));
-  else if (points * s.K * s.C * static_cast<Index>(sizeof(T)) <= 1024 * 1024)
+  else if (has_few_channels(pass))
     by_tiles(pass);
   else
     by_filters(pass);

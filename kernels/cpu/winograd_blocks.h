@@ -19,8 +19,8 @@ inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // elements o
 
 // 36 matrices (rows, columns), the rows padded to whole panels. A transform writes one row of each
 // at the same time, and sizes are often powers of two: an odd number of lines from matrix to matrix
-// keeps the 36 rows in different sets of the cache, of which each has 8 or 12 places. `gap` elements
-// after each row do the same for products that go down a column.
+// keeps the 36 rows in different sets of the cache, of which each has 8 or 12 places. `gap`
+// elements after each row do the same for products that go down a column.
 template <class T>
 struct Block {
   Index point_step, row_step;

@@ -15,11 +15,11 @@ struct AtPoints {
   std::int64_t point_step, row_step;
 };
 
-// Images (N, H, W, C) and the tiles that cover them. A dilated convolution is an ordinary one on each
-// of the dilation_h · dilation_w grids of pixels that are the dilation apart, so the tiles are (N,
-// dilation_h, dilation_w, rows, columns): tile (a, b, i, j) begins at pixel
-// (a + 4 i · dilation_h - pad_h, b + 4 j · dilation_w - pad_w) and takes every dilation-th. Pixels
-// outside count as zero, and are not written.
+// Images (N, H, W, C) and the tiles that cover them. A dilated convolution is an ordinary one on
+// each of the dilation_h · dilation_w grids of pixels that are the dilation apart, so the tiles are
+// (N, dilation_h, dilation_w, rows, columns): tile (a, b, i, j) begins at pixel (a + 4 i ·
+// dilation_h - pad_h, b + 4 j · dilation_w - pad_w) and takes every dilation-th. Pixels outside
+// count as zero, and are not written.
 struct TileGrid {
   std::int64_t H, W, C, rows, columns, pad_h, pad_w, dilation_h, dilation_w;
 };
@@ -64,7 +64,8 @@ struct WinogradLoops {
   void (*gradient_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
                          std::int64_t first_channel, std::int64_t channels, AtPoints<T> z,
                          const T* dy, const T* zeros);
-  // u = rows [first_row, last_row) of the panel, whose rows are panel_columns long, zero beyond the last filter.
+  // u = rows [first_row, last_row) of the panel, whose rows are panel_columns long, zero beyond the
+  // last filter.
   void (*filters)(const FilterPanel<T>& panel, std::int64_t first_row, std::int64_t last_row,
                   AtPoints<T> u);
 
@@ -77,13 +78,13 @@ struct WinogradLoops {
                        std::int64_t first_channel, std::int64_t channels, AtPoints<T> m, T* y,
                        const TileEpilogue<T>& epilogue);
 
-  // d (K, C) = or += zᵀ · v over `tiles` rows of z (tiles, K) and v (tiles, C), at each of the first
-  // `points`. Rows of v and d are padded to a whole vector.
+  // d (K, C) = or += zᵀ · v over `tiles` rows of z (tiles, K) and v (tiles, C), at each of the
+  // first `points`. Rows of v and d are padded to a whole vector.
   void (*filter_products)(std::int64_t points, std::int64_t tiles, std::int64_t K, std::int64_t C,
                           AtPoints<T> d, AtPoints<T> z, AtPoints<T> v, bool accumulate,
                           const Soon (&soon)[3]);
-  // dw = or += what the points of rows [first_row, last_row) of the six, in the sum of `copies` d's,
-  // give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
+  // dw = or += what the points of rows [first_row, last_row) of the six, in the sum of `copies`
+  // d's, give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
   void (*filter_gradient)(int first_row, int last_row, std::int64_t K, std::int64_t C,
                           AtPoints<T> d, std::int64_t copies, std::int64_t copy_step, T* dw,
                           std::int64_t dw_channels, bool accumulate);

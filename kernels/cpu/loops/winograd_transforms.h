@@ -120,8 +120,9 @@ struct FilterGradientTransform {  // dg = Gᵀ m
 };
 
 // A transform X (Out × In) of both directions of a square: X s Xᵀ. load(i, j) gives an element of
-// s, column by column, store(i, j, value) takes one of the result, row by row. In two parts, half of the rows are finished before
-// the others are begun: elements are loaded twice, but fewer values must be kept in between.
+// s, column by column, store(i, j, value) takes one of the result, row by row. In two parts, half
+// of the rows are finished before the others are begun: elements are loaded twice, but fewer values
+// must be kept in between.
 template <class Transform, class V, int In, int Out, int Parts = 1, class Load, class Store>
 [[gnu::always_inline]] inline void in_both_directions(Load&& load, Store&& store) {
   constexpr int rows = Out / Parts;
