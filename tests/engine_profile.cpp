@@ -5,10 +5,13 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "engine/ops.h"
 #include "kernels/check.h"
+#include "tests/ops/op_run.h"
 #include "tests/temporary_folder.h"
 
 namespace understudy {
@@ -45,6 +48,22 @@ TEST_SUITE("engine") {
     // The product inside linear's backward is linear's.
     CHECK(find(rows, "matmul") == nullptr);
     CHECK(profiler.table().find("linear") != std::string::npos);
+  }
+
+  TEST_CASE("every op of the list is measured, views aside") {
+    // `to` moves nothing on the host.
+    const std::set<std::string> views = {"broadcast_to", "contiguous", "permute",   "reshape",
+                                         "select",       "slice",      "transpose", "to"};
+    std::set<std::string> seen;
+    for (const testing::OpCase& op : testing::op_cases()) {
+      if (views.contains(op.op) || !seen.insert(op.op).second) continue;
+      CAPTURE(op.name());
+      const auto inputs = testing::make_inputs(op, {.dtype = DType::f32});
+      const Profiler profiler;
+      op.apply(inputs);
+      CHECK(!profiler.rows().empty());
+    }
+    CHECK(seen.contains("conv2d"));
   }
 
   TEST_CASE("an op's forward time is without that of the ops it is made of") {
