@@ -241,7 +241,8 @@ TEST_CASE("ops: errors of batch norm, pooling and images") {
         "[batch_norm] the weight must be (3) of float32 on cpu, one value per channel of (2,3); "
         "found an undefined tensor");
   CHECK(norm(zeros({2, 3}), zeros({3}), zeros({3})) ==
-        "[batch_norm] the residual must be like x, (2,3) of float32; found (3) of float32");
+        "[batch_norm] the residual must be like x, (2,3) of float32 on cpu; found (3) of float32 "
+        "on cpu");
   CHECK(error_text([&] {
           batch_norm(zeros({2, 3}), zeros({3}), zeros({3}), three, 0);
         }) == "[batch_norm] eps must be positive, found 0");

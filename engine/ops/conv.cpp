@@ -98,9 +98,12 @@ Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
   const Tensor factor = per_filter("conv2d_affine", "scale", scale, weight);
   const Tensor offset = per_filter("conv2d_affine", "shift", shift, weight);
   check(factor.defined() && offset.defined(), "[conv2d_affine] needs a scale and a shift");
-  check(!residual.defined() || (residual.shape() == shape && residual.dtype() == x.dtype() &&
-                                residual.device() == x.device()),
-        "[conv2d_affine] the residual must be {} of {}, like the result", shape, x.dtype());
+  if (residual.defined())
+    check(residual.shape() == shape && residual.dtype() == x.dtype() &&
+              residual.device() == x.device(),
+          "[conv2d_affine] the residual must be like the result, {} of {} on {}; found {} of {} on "
+          "{}",
+          shape, x.dtype(), x.device(), residual.shape(), residual.dtype(), residual.device());
   const Tensor added = residual.defined() ? contiguous(residual) : residual;
   const ConstView factor_view = factor.view(), offset_view = offset.view();
   const ConstView added_view = added.defined() ? added.view() : ConstView();

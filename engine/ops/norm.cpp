@@ -97,11 +97,11 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check_channels("batch_norm", x);
   const ProfileScope scope("batch_norm");
   check(eps > 0, "[batch_norm] eps must be positive, found {}", eps);
-  check(!residual.defined() || (residual.shape() == x.shape() && residual.dtype() == x.dtype() &&
-                                residual.device() == x.device()),
-        "[batch_norm] the residual must be like x, {} of {}; found {} of {}", x.shape(), x.dtype(),
-        residual.defined() ? residual.shape() : Shape(),
-        residual.defined() ? residual.dtype() : DType::f32);
+  if (residual.defined())
+    check(residual.shape() == x.shape() && residual.dtype() == x.dtype() &&
+              residual.device() == x.device(),
+          "[batch_norm] the residual must be like x, {} of {} on {}; found {} of {} on {}",
+          x.shape(), x.dtype(), x.device(), residual.shape(), residual.dtype(), residual.device());
   const bool relu = activation == Activation::relu;
   const Tensor dense = contiguous(x);
   const Tensor added = residual.defined() ? contiguous(residual) : residual;
