@@ -47,7 +47,7 @@ bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
 // Measured on AVX2 and AVX-512: Winograd's transforms cost as much as they save for few channels,
 // and for few tiles the transformed filters are more to read than the filters.
 bool winograd_pays(const ConvShape& s) {
-  return winograd_applies(s) && s.C >= 16 && s.K >= 16 && winograd_tiles(s) >= 4;
+  return winograd_applies(s) && s.C >= 16 && s.K >= 16 && winograd_tiles(s) >= 8;
 }
 
 ConvAlgorithm choose(const ConvShape& s, Pass pass) {
