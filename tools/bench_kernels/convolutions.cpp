@@ -38,7 +38,7 @@ struct Problem {
       case ConvAlgorithm::implicit:
         return true;
       case ConvAlgorithm::winograd:
-        return R == 3 && stride == 1 && dilation == 1;
+        return R == 3 && stride == 1;
       case ConvAlgorithm::product:
         return R == 1 && stride == 1 && padding == 0;
       case ConvAlgorithm::few_pixels:
