@@ -1,4 +1,6 @@
 // Convolution: which algorithm for which shape.
+#include <algorithm>
+
 #include "kernels/check.h"
 #include "kernels/cpu/conv_few_pixels.h"
 #include "kernels/cpu/conv_implicit.h"
@@ -44,10 +46,14 @@ bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
   return true;
 }
 
-// Measured on AVX2 and AVX-512: Winograd's transforms cost as much as they save for few channels,
-// and for few tiles the transformed filters are more to read than the filters.
+// Measured on AVX2 and AVX-512. Winograd's transforms cost as much as they save for few channels and
+// where most of a tile is outside the image; for few tiles the transformed filters are more to
+// read than the filters.
 bool winograd_pays(const ConvShape& s) {
-  return winograd_applies(s) && s.C >= 16 && s.K >= 16 && winograd_tiles(s) >= 8;
+  constexpr std::int64_t fewest_channels = 8, fewest_tiles = 8, tile_pixels = 16;
+  if (!winograd_applies(s) || std::min(s.C, s.K) < fewest_channels) return false;
+  const std::int64_t tiles = winograd_tiles(s), pixels = s.N * s.P * s.Q;
+  return tiles >= fewest_tiles && 2 * pixels >= tiles * tile_pixels;
 }
 
 ConvAlgorithm choose(const ConvShape& s, Pass pass) {

@@ -92,10 +92,7 @@ void few_pixels_forward(const ConvShape& s, T* y, const T* x, const T* w,
                            .y = by_filter + column,
                            .offset = offset + first,
                            .columns = std::min(loop.tile_columns, pixels - column),
-                           .scale = nullptr,
-                           .bias = nullptr,
-                           .residual = nullptr,
-                           .relu = false});
+                           .epilogue = {}});
     }
     write_result(s, first, last, y, by_filter, epilogue);
   });

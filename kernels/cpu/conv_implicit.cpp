@@ -169,10 +169,8 @@ void multiply(const Windows<T>& windows, Index columns, const T* panels, T* y,
                              .y = y + column,
                              .offset = table.offset,
                              .columns = std::min(loop.tile_columns, columns - column),
-                             .scale = from(epilogue.scale, column),
-                             .bias = from(epilogue.bias, column),
-                             .residual = from(epilogue.residual, column),
-                             .relu = epilogue.relu});
+                             .epilogue = {from(epilogue.scale, column), from(epilogue.bias, column),
+                                          from(epilogue.residual, column), epilogue.relu}});
       }
     }
   });

@@ -16,7 +16,7 @@ struct Pass {
   const T* x;
   FilterPanel<T> filters;
   T* y;
-  TileEpilogue<T> epilogue;
+  SumEpilogue<T> epilogue;
 
   Index tiles() const { return N * tiles_of(to); }
   Index C() const { return from.C; }

@@ -23,17 +23,12 @@ void product_tile(const WindowProduct<T>& p, const T* const* part, const Index* 
   constexpr Index L = lanes<T>;
   for (int v = 0; v < Vectors; ++v) {
     const Index left = p.columns - v * L, n = left < L ? left : L;
-    const Vector<T> scale = p.scale != nullptr ? load_some(p.scale + v * L, n) : Vector<T>{} + T(1);
-    const Vector<T> bias = p.bias != nullptr ? load_some(p.bias + v * L, n) : Vector<T>{};
+    const Finish<T> finish(p.epilogue, v * L, n);
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
       if (i >= pixels) continue;
-      Vector<T> y = sums.at[i][v];
-      if (p.scale != nullptr) y = y * scale;
-      if (p.bias != nullptr) y = y + bias;
-      if (p.residual != nullptr) y = y + load_some(p.residual + offset[i] + v * L, n);
-      if (p.relu) y = y < T(0) ? Vector<T>{} : y;  // NaN passes, as in elementwise.h
-      store_some(p.y + offset[i] + v * L, y, n);
+      const Index at = offset[i] + v * L;
+      store_some(p.y + at, finish(sums.at[i][v], at), n);
     }
   }
 }

@@ -114,30 +114,9 @@ void transform_tiles(const TileGrid& grid, Index first, Index count, Index first
   }
 }
 
-// scale, bias, residual and ReLU, for one vector of channels.
-template <class T>
-struct Finish {
-  const TileEpilogue<T>& epilogue;
-  Vector<T> scale, bias;
-  Index n;
-
-  [[gnu::always_inline]] Finish(const TileEpilogue<T>& e, Index channel, Index count)
-      : epilogue(e), scale{}, bias{}, n(count) {
-    if (e.scale != nullptr) scale = load_some(e.scale + channel, n);
-    if (e.bias != nullptr) bias = load_some(e.bias + channel, n);
-  }
-  [[gnu::always_inline]] Vector<T> operator()(Vector<T> y, Index offset) const {
-    if (epilogue.scale != nullptr) y = y * scale;
-    if (epilogue.bias != nullptr) y = y + bias;
-    if (epilogue.residual != nullptr) y = y + load_some(epilogue.residual + offset, n);
-    if (epilogue.relu) y = y < T(0) ? Vector<T>{} : y;  // NaN passes, as in elementwise.h
-    return y;
-  }
-};
-
 template <class T, bool Plain>
 void output_tiles_as(const TileGrid& grid, Index first, Index count, Index first_channel,
-                     Index channels, AtPoints<T> m, T* y, const TileEpilogue<T>& epilogue) {
+                     Index channels, AtPoints<T> m, T* y, const SumEpilogue<T>& epilogue) {
   constexpr Index L = lanes<T>;
   const Index pixel = grid.C, row = grid.W * grid.C;
   const Index row_step = grid.dilation_h * row, column_step = grid.dilation_w * pixel;
@@ -172,7 +151,7 @@ void output_tiles_as(const TileGrid& grid, Index first, Index count, Index first
 
 template <class T>
 void output_tiles(const TileGrid& grid, Index first, Index count, Index first_channel,
-                  Index channels, AtPoints<T> m, T* y, const TileEpilogue<T>& epilogue) {
+                  Index channels, AtPoints<T> m, T* y, const SumEpilogue<T>& epilogue) {
   const bool plain = epilogue.scale == nullptr && epilogue.bias == nullptr &&
                      epilogue.residual == nullptr && !epilogue.relu;
   const auto loop = plain ? output_tiles_as<T, true> : output_tiles_as<T, false>;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/loops/epilogue.h"
+
 namespace understudy::cpu {
 
 // 36 matrices, one for each pair of points: element (r, c) of matrix i is at
@@ -22,14 +24,6 @@ struct AtPoints {
 // count as zero, and are not written.
 struct TileGrid {
   std::int64_t H, W, C, rows, columns, pad_h, pad_w, dilation_h, dilation_w;
-};
-
-// What is done to results before they are stored: y = act(scale ⊙ y + bias + residual); (C) and
-// like the images, or null.
-template <class T>
-struct TileEpilogue {
-  const T *scale, *bias, *residual;
-  bool relu;
 };
 
 // Filters (K, 3, 3, C), transformed for the panels of a product. Row r and column i of the panel
@@ -76,7 +70,7 @@ struct WinogradLoops {
   // Channels [first_channel, first_channel + channels) of y from m, in whose rows they come first.
   void (*output_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
                        std::int64_t first_channel, std::int64_t channels, AtPoints<T> m, T* y,
-                       const TileEpilogue<T>& epilogue);
+                       const SumEpilogue<T>& epilogue);
 
   // d (K, C) = or += zᵀ · v over `tiles` rows of z (tiles, K) and v (tiles, C), at each of the
   // first `points`. Rows of v and d are padded to a whole vector.

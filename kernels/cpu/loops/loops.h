@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/loops/conv_winograd.h"
+#include "kernels/cpu/loops/epilogue.h"
 #include "kernels/elementwise.h"
 #include "kernels/philox.h"
 
@@ -101,16 +102,14 @@ struct MoveLoops {
 // parts, each `depth` consecutive elements.
 template <class T>
 struct WindowProduct {
-  Index pixels;           // any number
-  Index parts, depth;     // any number, also none
-  const T* const* part;   // [tile][parts][tile_rows]; past the last pixel anything readable
-  const T* panel;         // [parts][depth][tile_columns]
-  T* y;                   // pixel i is at y + offset[i]
-  const Index* offset;    // [pixels]
-  Index columns;          // of this panel: 1 to tile_columns
-  const T *scale, *bias;  // (columns) or null
-  const T* residual;      // pixel i at residual + offset[i], or null
-  bool relu;
+  Index pixels;             // any number
+  Index parts, depth;       // any number, also none
+  const T* const* part;     // [tile][parts][tile_rows]; past the last pixel anything readable
+  const T* panel;           // [parts][depth][tile_columns]
+  T* y;                     // pixel i is at y + offset[i]
+  const Index* offset;      // [pixels]
+  Index columns;            // of this panel: 1 to tile_columns
+  SumEpilogue<T> epilogue;  // the residual of pixel i is at residual + offset[i]
 };
 // A few filters' gradient for one part of the window:
 // dw[i, j] (+)= Σ over runs, t < length of dy[t · dy_step + first_filter + i] · x[t · x_step + j].

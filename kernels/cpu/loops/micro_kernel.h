@@ -7,6 +7,7 @@
 // where there is one, as in BLAS.
 #pragma once
 
+#include "kernels/cpu/loops/epilogue.h"
 #include "kernels/cpu/loops/vector.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
@@ -47,6 +48,28 @@ struct Sums {
         for (int v = 0; v < Vectors; ++v) at[i][v] += x * b[v];
       }
     }
+  }
+};
+
+// The epilogue of one vector of channels, the first n of it. `channel` counts from where scale and
+// bias begin, `offset` from where the residual does.
+template <class T>
+struct Finish {
+  const SumEpilogue<T>& epilogue;
+  Vector<T> scale, bias;
+  Index n;
+
+  [[gnu::always_inline]] Finish(const SumEpilogue<T>& e, Index channel, Index count)
+      : epilogue(e), scale{}, bias{}, n(count) {
+    if (e.scale != nullptr) scale = load_some(e.scale + channel, n);
+    if (e.bias != nullptr) bias = load_some(e.bias + channel, n);
+  }
+  [[gnu::always_inline]] Vector<T> operator()(Vector<T> y, Index offset) const {
+    if (epilogue.scale != nullptr) y = y * scale;
+    if (epilogue.bias != nullptr) y = y + bias;
+    if (epilogue.residual != nullptr) y = y + load_some(epilogue.residual + offset, n);
+    if (epilogue.relu) y = y < T(0) ? Vector<T>{} : y;  // NaN passes, as in elementwise.h
+    return y;
   }
 };
 
