@@ -224,7 +224,7 @@ class ResNet:
         return {"images": self.images, "labels": self.labels, **named("model", self.model)}
 
 
-class ResNetAnswer:
+class ResNetInfer:
     """ResNet-18 (width 64) in evaluation mode, batch of 64 images of 32x32x3"""
     batch = 64
 
@@ -251,7 +251,7 @@ class ResNetAnswer:
         return {"images": self.images, "logits": self.logits, **named("model", self.model), **buffers}
 
 
-class ResNetAnswerOne(ResNetAnswer):
+class ResNetInferOne(ResNetInfer):
     """ResNet-18 (width 64) in evaluation mode, one image of 32x32x3"""
     batch = 1
 
@@ -276,8 +276,8 @@ WORKLOADS = {
     "mlp-code": (MlpCode, 20, updates_of()),
     "conv-code": (ConvCode, 3, formats_of()),
     "resnet18": (ResNet, 1, formats_of()),
-    "resnet18-answer-64": (ResNetAnswer, 2, formats_of()),
-    "resnet18-answer-1": (ResNetAnswerOne, 40, formats_of()),
+    "resnet18-infer-64": (ResNetInfer, 2, formats_of()),
+    "resnet18-infer-1": (ResNetInferOne, 40, formats_of()),
 }
 
 

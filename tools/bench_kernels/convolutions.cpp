@@ -11,8 +11,8 @@
 namespace understudy::bench {
 namespace {
 
-enum class Pass { forward, data_gradient, weight_gradient };
-constexpr const char* names_of_passes[] = {"forward", "data_gradient", "weight_gradient"};
+enum class Pass { forward, input_gradient, weight_gradient };
+constexpr const char* names_of_passes[] = {"forward", "input_gradient", "weight_gradient"};
 
 // N images of S×S pixels and C channels; K filters of R×R pixels.
 struct Problem {
@@ -23,7 +23,7 @@ struct Problem {
   Shape w() const { return {K, R, R, C}; }
   Shape y() const { return {N, out(), out(), K}; }
   Shape result(Pass pass) const {
-    return pass == Pass::forward ? y() : pass == Pass::data_gradient ? x() : w();
+    return pass == Pass::forward ? y() : pass == Pass::input_gradient ? x() : w();
   }
   double flops() const {
     return 2.0 * static_cast<double>(N * out() * out()) * static_cast<double>(K * R * R * C);
@@ -84,7 +84,7 @@ struct Reference {
       }
     return sum;
   }
-  double data_gradient(std::int64_t e) const {
+  double input_gradient(std::int64_t e) const {
     const std::int64_t Q = p.out(), c = e % p.C, v = e / p.C % p.S, h = e / p.C / p.S % p.S;
     const std::int64_t n = e / p.C / p.S / p.S;
     double sum = 0;
@@ -112,9 +112,9 @@ struct Reference {
     return sum;
   }
   double expected(Pass pass, std::int64_t e) const {
-    return pass == Pass::forward         ? forward(e)
-           : pass == Pass::data_gradient ? data_gradient(e)
-                                         : weight_gradient(e);
+    return pass == Pass::forward          ? forward(e)
+           : pass == Pass::input_gradient ? input_gradient(e)
+                                          : weight_gradient(e);
   }
 };
 
@@ -133,7 +133,7 @@ Measurement measurement(const Problem& p, Pass pass, ConvAlgorithm algorithm, De
       Backend& kernels = backend(out.device());
       if (pass == Pass::forward)
         kernels.conv2d(out.mutable_view(), x.view(), w.view(), conv, {});
-      else if (pass == Pass::data_gradient)
+      else if (pass == Pass::input_gradient)
         kernels.conv2d_input_gradient(out.mutable_view(), dy.view(), w.view(), conv);
       else
         kernels.conv2d_weight_gradient(out.mutable_view(), dy.view(), x.view(), conv);
@@ -170,7 +170,7 @@ std::vector<Problem> conv_encoder() {
 void add(std::vector<Measurement>& list, const std::vector<Problem>& problems, Device device,
          bool training) {
   for (const Problem& p : problems)
-    for (const Pass pass : {Pass::forward, Pass::data_gradient, Pass::weight_gradient}) {
+    for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient}) {
       if (pass != Pass::forward && !training) continue;
       for (const ConvAlgorithm algorithm :
            {ConvAlgorithm::automatic, ConvAlgorithm::implicit, ConvAlgorithm::winograd,

@@ -125,10 +125,10 @@ std::unique_ptr<Workload> resnet(Generator& generator) {
   return std::make_unique<Training>(resnet18(generator), Shape{64, 32, 32, 3},
                                     SgdOptions{.lr = 0.01, .momentum = 0.9}, generator);
 }
-std::unique_ptr<Workload> resnet_answer(Generator& generator) {
+std::unique_ptr<Workload> resnet_infer(Generator& generator) {
   return std::make_unique<Inference>(resnet18(generator), Shape{64, 32, 32, 3}, generator);
 }
-std::unique_ptr<Workload> resnet_answer_one(Generator& generator) {
+std::unique_ptr<Workload> resnet_infer_one(Generator& generator) {
   return std::make_unique<Inference>(resnet18(generator), Shape{1, 32, 32, 3}, generator);
 }
 
@@ -141,8 +141,8 @@ constexpr Entry entries[] = {{"mlp", mlp},
                              {"mlp-code", mlp_code},
                              {"conv-code", conv_code},
                              {"resnet18", resnet},
-                             {"resnet18-answer-64", resnet_answer},
-                             {"resnet18-answer-1", resnet_answer_one}};
+                             {"resnet18-infer-64", resnet_infer},
+                             {"resnet18-infer-1", resnet_infer_one}};
 
 }  // namespace
 
