@@ -101,7 +101,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
               Activation activation = Activation::none);
 // activation(scale · convolution + shift + residual): a batch norm in evaluation mode, and what
 // comes after it, in the same kernel. scale and shift (K); residual like the result, or undefined.
-// No gradient: for inference.
+// No gradient, for inference: Error where one would be recorded.
 Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
                      const Tensor& shift, const Tensor& residual, const Conv2d& conv = {},
                      Activation activation = Activation::none);

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/autograd.h"
 #include "engine/ops.h"
 #include "tests/error_text.h"
 
@@ -226,6 +227,54 @@ TEST_CASE("ops: errors of softmax and losses") {
         }) == "[kl_divergence] logits (2,3) and target (3): both must be (N, C)");
 }
 
+TEST_CASE("ops: errors of convolution") {
+  const auto conv = [](const Shape& x, const Shape& w, const Conv2d& how = {},
+                       const Tensor& bias = {}) {
+    return error_text([&] { conv2d(zeros(x), zeros(w), bias, how); });
+  };
+  CHECK(conv({4, 4, 3}, {2, 3, 3, 3}) ==
+        "[conv2d] (4,4,3) with filters (2,3,3,3): needs images (N,H,W,C) and filters (K,R,S,C)");
+  CHECK(
+      conv({1, 4, 4, 3}, {2, 3, 3, 4}) ==
+      "[conv2d] images (1,4,4,3) with filters (2,3,3,4): 3 and 4 channels (the last axis) differ");
+  CHECK(
+      conv({1, 4, 4, 3}, {2, 3, 3, 3}, {.stride = {1, 0}, .padding = -1}) ==
+      "[conv2d] stride 1x0, padding -1x-1, dilation 1x1: strides and dilations must be at least 1, "
+      "paddings at least 0, and none above 1073741824");
+  CHECK(conv({1, 4, 4, 3}, {2, 3, 3, 3}, {.padding = std::int64_t{1} << 62})
+            .ends_with("none above 1073741824"));
+  CHECK(conv({1, 4, 4, 3}, {2, 3, 3, 3}, {.dilation = 2}) ==
+        "[conv2d] images (1,4,4,3) with padding 0x0 have no room for filters (2,3,3,3) with "
+        "dilation 2x2");
+  CHECK(conv({1, 4, 4, 3}, {2, 3, 3, 3}, {}, zeros({3})) ==
+        "[conv2d] the bias has shape (3), expected (2)");
+  CHECK(error_text([] {
+          conv2d(zeros({1, 4, 4, 3}), zeros({2, 3, 3, 3}, DType::f64), {});
+        }) ==
+        "[conv2d] needs two floating tensors of one type and device, found float32 on cpu and "
+        "float64 on cpu");
+  CHECK(conv({1, 4, 4, 3}, {2, 3, 3, 3}, {.stride = 2, .algorithm = ConvAlgorithm::winograd})
+            .starts_with("[conv2d] the algorithm 'winograd' does not apply to the forward pass"));
+
+  const auto affine = [](const Tensor& weight, const Tensor& scale, const Tensor& residual) {
+    return error_text([&] {
+      conv2d_affine(zeros({1, 3, 3, 1}), weight, scale, zeros({2}), residual);
+    });
+  };
+  Tensor filters = zeros({2, 3, 3, 1});
+  CHECK(affine(filters, {}, {}) == "[conv2d_affine] needs a scale and a shift");
+  CHECK(affine(filters, zeros({2}), zeros({1, 3, 3, 2})) ==
+        "[conv2d_affine] the residual must be like the result, (1,1,1,2) of float32 on cpu; found "
+        "(1,3,3,2) of float32 on cpu");
+  filters.set_requires_grad(true);
+  CHECK(affine(filters, zeros({2}), {}) ==
+        "[conv2d_affine] has no gradient, but an input wants one: take conv2d and batch_norm, or "
+        "put it under a NoGradGuard");
+  const NoGradGuard no_grad;
+  CHECK(conv2d_affine(zeros({1, 3, 3, 1}), filters, zeros({2}), zeros({2}), {}).shape() ==
+        Shape{1, 1, 1, 2});
+}
+
 TEST_CASE("ops: errors of batch norm, pooling and images") {
   const ChannelStatistics three{zeros({3}), zeros({3})};
   const auto norm = [&](const Tensor& x, const Tensor& weight, const Tensor& residual = {}) {
@@ -255,8 +304,11 @@ TEST_CASE("ops: errors of batch norm, pooling and images") {
   CHECK(error_text([] {
           average_pool2d(zeros({1, 4, 4, 1}), {.window = {3, 2}, .stride = 0, .padding = 2});
         }) ==
-        "[average_pool2d] window 3x2, stride 0x0, padding 2x2: windows and strides must be at "
-        "least 1, paddings from 0 to half a window");
+        "[average_pool2d] window 3x2, stride 0x0, padding 2x2: windows and strides must be "
+        "from 1 to 1073741824, paddings from 0 to half a window");
+  CHECK(error_text([] {
+          max_pool2d(zeros({1, 0, 4, 1}), {.window = 2, .padding = 1});
+        }) == "[max_pool2d] images (1,0,4,1) have no pixels");
   CHECK(error_text([] {
           max_pool2d(zeros({1, 4, 2, 1}), {.window = 3});
         }) == "[max_pool2d] images (1,4,2,1) with padding 0x0 have no room for windows of 3x3");
@@ -268,7 +320,7 @@ TEST_CASE("ops: errors of batch norm, pooling and images") {
         }) == "[pad2d] needs images (N,H,W,C), found (2,3)");
   CHECK(error_text([] {
           pad2d(zeros({1, 2, 2, 1}), {1, -1});
-        }) == "[pad2d] padding 1x-1: both must be at least 0");
+        }) == "[pad2d] padding 1x-1: both must be from 0 to 1073741824");
   CHECK(error_text([] { flip(zeros({2, 3}), 2); }) == "[flip] axis 2 of a tensor of rank 2");
 }
 

@@ -9,6 +9,9 @@
 namespace understudy {
 namespace {
 
+// Above this, sizes of windows could overflow when they are added up.
+constexpr std::int64_t most = std::int64_t{1} << 30;
+
 // Checks that x and the filters fit each other; the shape of the result.
 Shape result_shape(const char* op, const Tensor& x, const Tensor& weight, const Conv2d& conv) {
   check(is_floating(x.dtype()) && weight.dtype() == x.dtype() && weight.device() == x.device(),
@@ -20,12 +23,15 @@ Shape result_shape(const char* op, const Tensor& x, const Tensor& weight, const 
   check(x.size(3) == weight.size(3),
         "[{}] images {} with filters {}: {} and {} channels (the last axis) differ", op, x.shape(),
         weight.shape(), x.size(3), weight.size(3));
-  check(conv.stride.height >= 1 && conv.stride.width >= 1 && conv.dilation.height >= 1 &&
-            conv.dilation.width >= 1 && conv.padding.height >= 0 && conv.padding.width >= 0,
+  const auto within = [](HeightWidth value, std::int64_t least) {
+    return value.height >= least && value.width >= least && value.height <= most &&
+           value.width <= most;
+  };
+  check(within(conv.stride, 1) && within(conv.dilation, 1) && within(conv.padding, 0),
         "[{}] stride {}x{}, padding {}x{}, dilation {}x{}: strides and dilations must be at least "
-        "1, paddings at least 0",
+        "1, paddings at least 0, and none above {}",
         op, conv.stride.height, conv.stride.width, conv.padding.height, conv.padding.width,
-        conv.dilation.height, conv.dilation.width);
+        conv.dilation.height, conv.dilation.width, most);
   const std::int64_t P = window_count(x.size(1), weight.size(1), conv.stride.height,
                                       conv.padding.height, conv.dilation.height);
   const std::int64_t Q = window_count(x.size(2), weight.size(2), conv.stride.width,
@@ -104,6 +110,11 @@ Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
           "[conv2d_affine] the residual must be like the result, {} of {} on {}; found {} of {} on "
           "{}",
           shape, x.dtype(), x.device(), residual.shape(), residual.dtype(), residual.device());
+  if (recording())
+    for (const Tensor& input : {x, weight, scale, shift, residual})
+      check(!input.defined() || !input.requires_grad(),
+            "[conv2d_affine] has no gradient, but an input wants one: take conv2d and batch_norm, "
+            "or put it under a NoGradGuard");
   const Tensor added = residual.defined() ? contiguous(residual) : residual;
   const ConstView factor_view = factor.view(), offset_view = offset.view();
   const ConstView added_view = added.defined() ? added.view() : ConstView();

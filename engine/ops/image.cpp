@@ -12,7 +12,9 @@ Tensor pad2d(const Tensor& x, HeightWidth padding) {
   const ProfileScope scope("pad2d");
   const auto [height, width] = padding;
   check(x.rank() == 4, "[pad2d] needs images (N,H,W,C), found {}", x.shape());
-  check(height >= 0 && width >= 0, "[pad2d] padding {}x{}: both must be at least 0", height, width);
+  constexpr std::int64_t most = std::int64_t{1} << 30;
+  check(height >= 0 && width >= 0 && height <= most && width <= most,
+        "[pad2d] padding {}x{}: both must be from 0 to {}", height, width, most);
   const std::int64_t H = x.size(1), W = x.size(2);
   const auto inside = [=](const Tensor& padded) {
     return slice(slice(padded, 1, height, height + H), 2, width, width + W);

@@ -9,17 +9,23 @@
 namespace understudy {
 namespace {
 
+// Above this, sizes of windows could overflow when they are added up.
+constexpr std::int64_t most = std::int64_t{1} << 30;
+
 Shape result_shape(const char* op, const Tensor& x, const Pool2d& pool) {
   check(x.rank() == 4 && is_floating(x.dtype()),
         "[{}] needs floating images (N,H,W,C), found {} of {}", op, x.dtype(), x.shape());
   const auto [window, stride, padding] = pool;
   check(window.height >= 1 && window.width >= 1 && stride.height >= 1 && stride.width >= 1 &&
-            padding.height >= 0 && padding.width >= 0 && 2 * padding.height <= window.height &&
-            2 * padding.width <= window.width,
-        "[{}] window {}x{}, stride {}x{}, padding {}x{}: windows and strides must be at least 1, "
-        "paddings from 0 to half a window",
-        op, window.height, window.width, stride.height, stride.width, padding.height,
-        padding.width);
+            window.height <= most && window.width <= most && stride.height <= most &&
+            stride.width <= most && padding.height >= 0 && padding.width >= 0 &&
+            padding.height <= window.height / 2 && padding.width <= window.width / 2,
+        "[{}] window {}x{}, stride {}x{}, padding {}x{}: windows and strides must be from 1 to "
+        "{}, paddings from 0 to half a window",
+        op, window.height, window.width, stride.height, stride.width, padding.height, padding.width,
+        most);
+  // Else a window could lie in the padding alone.
+  check(x.size(1) >= 1 && x.size(2) >= 1, "[{}] images {} have no pixels", op, x.shape());
   const std::int64_t P = window_count(x.size(1), window.height, stride.height, padding.height, 1);
   const std::int64_t Q = window_count(x.size(2), window.width, stride.width, padding.width, 1);
   check(P >= 1 && Q >= 1, "[{}] images {} with padding {}x{} have no room for windows of {}x{}", op,
