@@ -83,7 +83,9 @@ class Data(InFolder):
                  "expected a size from 1x1 to 4096x4096, found 0x0"),
                 (["--nesterov", "--optimizer", "sgd"], "--momentum above 0"),
                 (["--label-smoothing", "1"], "--label-smoothing 1: must be"),
-                (["--workers", "-1"], "--workers -1: must be at least 0")):
+                (["--workers", "-1"], "--workers -1: must be at least 0"),
+                (["--profile", self.folder / "no" / "trace"], "there is no folder"),
+                (["--profile", self.folder], "is a folder; name a file")):
             with self.subTest(flags=flags):
                 self.assert_error(run("train_classifier", *flags), 2, part)
         result = run("train_classifier", "--dataset", "image-folder", "--data", self.folder)

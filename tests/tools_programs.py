@@ -45,12 +45,15 @@ class Programs(InFolder):
         self.assertEqual(run("train_classifier", *TRAIN, "--out", whole).returncode, 0)
 
         # First SIGINT in the middle of an epoch; a checkpoint of 0 batches is the end of one.
-        process = start("train_classifier", *TRAIN, "--out", parts)
+        trace = self.folder / "trace.json"
+        process = start("train_classifier", *TRAIN, "--out", parts, "--profile", trace)
         wait_for((parts / "header.json").exists)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE)
         self.assertEqual(process.returncode, 130, errors)
         self.assertIn("continue with --resume", errors)
+        self.assertIn("outside of ops", errors)  # the profile of what was done
+        self.assertTrue(json.loads(trace.read_text())["traceEvents"])
         self.assertNotEqual(checkpoint_metadata(parts / "last.safetensors")["batch"], "0")
         self.assertFalse((parts / "result.json").exists())
 
@@ -141,8 +144,14 @@ class Programs(InFolder):
         out = self.folder / "run"
         flags = ["--dataset", "fashion-mnist", "--model", "resnet18", "--width", "4", "--lr", "0.003",
                  "--epochs", "1"]
-        first = run("train_classifier", *flags, "--out", out, "--json", "-")
+        trace = self.folder / "trace.json"
+        first = run("train_classifier", *flags, "--out", out, "--json", "-", "--profile", trace)
         self.assertEqual(first.returncode, 0, first.stderr)
+        self.assertRegex(first.stderr, r"\nconv2d +[0-9.]+ +[1-9]\d* +[0-9.]+ +[1-9]\d* ")
+        passes = {(event["name"], event["cat"])
+                  for event in json.loads(trace.read_text())["traceEvents"]}
+        self.assertLessEqual({("conv2d", "forward"), ("conv2d", "backward"),
+                              ("batch_norm", "backward"), ("optimizer step", "forward")}, passes)
         values = json.loads(first.stdout)
         self.assertEqual(values["model"], "resnet18 1-4-8-16-10")
         self.assertGreater(values["test_accuracy"], 0.4)

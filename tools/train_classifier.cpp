@@ -111,6 +111,7 @@ void train_classifier(int argc, char** argv) {
   options.parse(argc, argv);
   const CommonOptions& common = options.common;
   const InterruptGuard interrupt_guard;
+  ProfileOutput profile(choices.profile);
 
   std::vector<std::filesystem::path> inputs;
   if (!choices.init.empty()) inputs.push_back(choices.init);
@@ -135,7 +136,7 @@ void train_classifier(int argc, char** argv) {
       data.train,
       {.batch_size = common.batch_size, .seed = common.seed, .augmentation = augmentation},
       split.train);
-  Prefetcher batches(loader, choices.workers);
+  Prefetcher batches(loader, choices.data.workers);
   const std::int64_t steps = common.epochs * loader.batches();
 
   // model
@@ -177,6 +178,7 @@ void train_classifier(int argc, char** argv) {
     if (folder.writes()) save(folder.last());
     progress.line(folder.writes() ? "interrupted; saved, continue with --resume"
                                   : "interrupted; nothing is saved without --out");
+    profile.finish();
     throw Exit{exit_interrupted};
   };
 
@@ -189,7 +191,7 @@ void train_classifier(int argc, char** argv) {
   const double seconds_before = tally.seconds;
   const auto update_seconds = [&] { tally.seconds = seconds_before + seconds_since(start); };
   progress.begin("training", steps, position.step);
-  ProfileOutput profile(choices.profile);
+  profile.begin();
 
   while (position.epoch < common.epochs) {
     batches.start_epoch(position.epoch, position.batch);

@@ -22,6 +22,7 @@
 #include "datasets/dataset.h"
 #include "datasets/digest.h"
 #include "datasets/loader.h"
+#include "datasets/prefetch.h"
 #include "models/model_file.h"
 #include "coding/simulate.h"
 #include "coding/learned/learned_code.h"
@@ -146,6 +147,7 @@ void train_code(int argc, char** argv) {
   options.parse(argc, argv);
   const CommonOptions& common = options.common;
   const InterruptGuard interrupt_guard;
+  ProfileOutput profile(choices.profile);
   if (choices.base.empty())
     throw UsageError(
         "--base is needed: the run folder or safetensors file of a trained model, as "
@@ -167,7 +169,7 @@ void train_code(int argc, char** argv) {
     return;
   }
 
-  // dataset, in groups
+  // dataset, in groups, and batches prepared ahead of the step
   const TrainTest data = load_data(common, choices.data, progress);
   if (choices.validation > data.train.size() / 2)
     throw UsageError(fmt::format(
@@ -184,6 +186,7 @@ void train_code(int argc, char** argv) {
                  .seed = common.seed,
                  .augmentation = augmentation},
                 split.train);
+  Prefetcher batches(loader, choices.data.workers);
   const std::int64_t steps = common.epochs * loader.batches();
 
   // base model: frozen, its answers computed once
@@ -244,6 +247,7 @@ void train_code(int argc, char** argv) {
     if (folder.writes()) save(folder.last());
     progress.line(folder.writes() ? "interrupted; saved, continue with --resume"
                                   : "interrupted; nothing is saved without --out");
+    profile.finish();
     throw Exit{exit_interrupted};
   };
 
@@ -252,17 +256,17 @@ void train_code(int argc, char** argv) {
       "missing answers, {} groups a step{}; {}, {} threads, seed {}",
       code.name(), choices.k, choices.r, code.parameter_count(), base->describe(),
       100 * accuracy(test_outputs, data.test.labels), patterns.size(), batch_size / choices.k,
-      augmentation.any() ? " cropped and flipped for the encoder" : "", instruction_set(),
+      augmentation.any() ? ", cropped and flipped for the encoder" : "", instruction_set(),
       common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
   progress.begin("training", steps, position.step);
-  ProfileOutput profile(choices.profile);
+  profile.begin();
 
   while (position.epoch < common.epochs) {
-    loader.start_epoch(position.epoch);
+    batches.start_epoch(position.epoch, position.batch);
     while (position.batch < loader.batches()) {
-      const Batch batch = loader.batch(position.batch);
+      const Batch& batch = batches.next();
       tally.loss += trainer.step(as_groups(batch.images, gather_rows(train_outputs, batch.index),
                                            batch.labels, static_cast<int>(choices.k)));
       ++tally.steps;

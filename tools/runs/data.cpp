@@ -33,6 +33,12 @@ void add_data_options(Options& options, DataChoices& choices) {
            "cifar-10")
       .one_of({"auto", "none", "crop-flip"});
   options
+      .add("workers", &choices.workers,
+           "threads that prepare batches ahead of the step; 0: each when it is needed")
+      .at_least(0)
+      .at_most(256)
+      .free();
+  options
       .add("data", &choices.folder,
            "folder of --dataset image-folder, with train/<class>/ and test/<class>/ of pictures")
       .free();

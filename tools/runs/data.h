@@ -15,6 +15,7 @@ namespace understudy {
 
 struct DataChoices {
   std::string augment = "auto";
+  std::int64_t workers = 1;  // of the Prefetcher
   // What --dataset image-folder takes.
   std::filesystem::path folder;
   std::string image_size;  // "32" or "48x64"; empty: 32
@@ -22,7 +23,7 @@ struct DataChoices {
   bool skip_bad_images = false;
 };
 
-// Registers --augment and what --dataset may be; for image folders --data, --image-size,
+// Registers --augment, --workers and what --dataset may be; for image folders --data, --image-size,
 // --image-channels and --skip-bad-images. `choices` outlives the Options.
 void add_data_options(Options& options, DataChoices& choices);
 

@@ -25,7 +25,10 @@ ProfileOutput::ProfileOutput(std::filesystem::path trace) : trace_(std::move(tra
         fmt::format("--profile {}: there is no folder {}", trace_.string(), folder.string()));
   if (std::filesystem::is_directory(trace_))
     throw UsageError(fmt::format("--profile {}: is a folder; name a file", trace_.string()));
-  profiler_.emplace();
+}
+
+void ProfileOutput::begin() {
+  if (!trace_.empty()) profiler_.emplace();
 }
 
 void ProfileOutput::finish() {

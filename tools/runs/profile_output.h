@@ -12,12 +12,14 @@ namespace understudy {
 // Registers --profile FILE; the file's name goes to `target`, which outlives the Options.
 void add_profile_option(Options& options, std::filesystem::path& target);
 
-// Measures every op from its construction on; nothing for an empty path.
+// Measures every op from begin() to finish(); nothing for an empty path.
 class ProfileOutput {
  public:
   // UsageError for a place that cannot be written: better before the work than after.
   explicit ProfileOutput(std::filesystem::path trace);
-  // Writes the trace, and the table of times by op to stderr. Once, at the end of the run.
+  void begin();
+  // Writes the trace, and the table of times by op to stderr, if there was a begin(). At the end
+  // of the run, whether it is done or interrupted.
   void finish();
 
  private:

@@ -10,12 +10,6 @@ namespace understudy {
 
 void add_choices(Options& options, Choices& choices) {
   add_data_options(options, choices.data);
-  options
-      .add("workers", &choices.workers,
-           "threads that prepare batches ahead of the step; 0: each when it is needed")
-      .at_least(0)
-      .at_most(256)
-      .free();
   options.setting("model").one_of(model_names());
   options.add("hidden", &choices.hidden, "widths of the hidden layers; empty: 200,100 for mlp")
       .at_least(1)

@@ -16,7 +16,6 @@ namespace understudy {
 
 struct Choices {
   DataChoices data;
-  std::int64_t workers = 1;
   std::vector<std::int64_t> hidden;  // empty: the model's own default
   std::int64_t width = 0;            // likewise
   bool no_batch_norm = false;
