@@ -18,6 +18,7 @@
 #include "kernels/check.h"
 #include "models/logistic.h"
 #include "models/mlp.h"
+#include "models/registry.h"
 #include "models/resnet.h"
 
 using namespace understudy;
@@ -135,6 +136,17 @@ TEST_SUITE("coding") {
     Scaled model(generator);
     CHECK_THROWS_WITH_AS(diagonal_fisher(model, random({3, 4}, 1)), doctest::Contains("gain"),
                          Error);
+    CHECK_THROWS_WITH_AS(check_fisher(model), doctest::Contains("gain"), Error);
+    check_fisher(model.fc);
+    const auto resnet = make_model("resnet18 1-2-10");
+    CHECK_THROWS_WITH_AS(check_recipe("coin+refit", *resnet),
+                         "merge method \"coin+refit\": [fisher] no rule for the layers that own "
+                         "conv1.weight, bn1.weight, bn1.bias, 12 others; linear layers have one; "
+                         "\"average\" and \"refit\" need none",
+                         UsageError);
+    check_recipe("average", *resnet);
+    check_recipe("refit", *resnet);
+    check_recipe("coin+refit", *make_model("mlp 4-3-2"));
     CHECK(model.fc.weight.requires_grad());
 
     struct Twice : Module {

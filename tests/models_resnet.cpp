@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <span>
+#include <thread>
 
 #include "engine/autograd.h"
 #include "engine/nn/observer.h"
@@ -206,6 +207,32 @@ TEST_SUITE("models") {
       CHECK(watcher.convolutions == (four ? 20 : 15));
       CHECK(watcher.norms == (model->named_buffers().empty() ? 0 : watcher.convolutions));
     }
+  }
+
+  TEST_CASE("threads share a frozen ResNet-18") {
+    const auto model = load_reference(cases[0]);
+    model->freeze();
+    model->eval();
+    // Logits with batch norms inside the convolutions, and the gradient of the images without.
+    const auto run = [&] {
+      Tensor x = images<float>(cases[0]);
+      std::vector<float> values;
+      {
+        NoGradGuard no_grad;
+        values = (*model)(x).to_vector<float>();
+      }
+      x.set_requires_grad(true);
+      sum((*model)(x)).backward();
+      const std::vector<float> gradient = x.grad().to_vector<float>();
+      values.insert(values.end(), gradient.begin(), gradient.end());
+      return values;
+    };
+    const std::vector<float> alone = run();
+    std::vector<std::vector<float>> together(4);
+    std::vector<std::thread> threads;
+    for (auto& mine : together) threads.emplace_back([&] { mine = run(); });
+    for (std::thread& thread : threads) thread.join();
+    for (const auto& mine : together) CHECK(mine == alone);
   }
 
   TEST_CASE("ResNet-18 fits its images: four stages, and three for 28×28") {

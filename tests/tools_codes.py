@@ -66,6 +66,10 @@ class Codes(InFolder):
             done = run("train_code", *CODE, "--base", self.base, "--augment", augment, "--out",
                        self.folder / name)
             self.assertEqual(done.returncode, 0, done.stderr)
+            other = run("train_code", *CODE, "--base", self.base, "--augment", augment, "--out",
+                        self.folder / (name + "-alone"), "--workers", "0")
+            self.assertEqual(other.returncode, 0, other.stderr)
+            self.assertEqual(*(lines_of(self.folder / each) for each in (name, name + "-alone")))
             self.assertEqual("cropped and flipped for the encoder" in done.stderr, name == "moved")
         # The answers that the code learns to reconstruct are those to the images as they are, and
         # so are all images of the evaluation.
@@ -220,6 +224,32 @@ class Codes(InFolder):
         self.assert_error(run("merge_models", *same, *pair, "--weights", "1,x"), 2, "'x'")
         self.assert_error(run("merge_models", *same, *pair, "--weights", "1,-1"), 2, "-1")
         self.assert_error(run("merge_models", *same, *pair, "--points", 6001), 2, "6001", "6000")
+
+    def test_networks_with_convolutions(self):
+        deep = self.folder / "deep"
+        done = run("train_classifier", "--dataset", "cifar-10", "--model", "resnet18", "--width",
+                   "2", "--epochs", "1", "--out", deep)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        code = self.folder / "code"
+        done = run("train_code", "--dataset", "cifar-10", "--base", deep, "--encoder", "mlp",
+                   "--loss", "kl", "--epochs", "1", "--validation", "500", "--out", code)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("over resnet18 3-2-4-8-16-10", done.stderr)
+        result = json.loads((code / "result.json").read_text())
+        self.assertEqual(result["test_accuracy"],
+                         json.loads((deep / "result.json").read_text())["test_accuracy"])
+        self.assert_error(run("train_code", "--dataset", "mnist", "--base", deep), 1, "(N,H,W,3)")
+
+        pair = ["--models", f"{deep},{deep}", "--datasets", "cifar-10,cifar-10", "--points", "10"]
+        merged = self.folder / "merged"
+        self.assert_error(run("merge_models", *pair, "--out", merged), 2, "coin", "conv1.weight",
+                          "average")
+        self.assertFalse(merged.exists())
+        done = run("merge_models", *pair, "--method", "average,refit", "--out", merged)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = run("report", deep, code, merged, "--out", self.folder / "report.html")
+        self.assertEqual(report.returncode, 0, report.stderr)
+        self.assertIn("resnet18 3-2-4-8-16-10", (self.folder / "report.html").read_text())
 
 
 if __name__ == "__main__":

@@ -233,6 +233,7 @@ void merge_models(int argc, char** argv) {
     check(models[i]->describe() == models[0]->describe(),
           "models of one architecture are needed, but {} is {} and {} is {}", files[0],
           models[0]->describe(), files[i], models[i]->describe());
+  for (const std::string& method : methods) check_recipe(method, *models[0]);
 
   // points: `--points` of each task, or as many from all tasks together
   std::vector<TrainTest> data;

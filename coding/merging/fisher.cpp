@@ -150,6 +150,18 @@ Tensor seed(FisherKind kind, const Tensor& logits, std::int64_t c) {
   return sqrt(slice(p, 1, c, c + 1)) * (rows - p);
 }
 
+// Error when there are any.
+void refuse_unknown(std::vector<std::string> parameters) {
+  constexpr std::size_t most = 3;
+  if (parameters.size() > most + 1) {
+    const std::size_t others = parameters.size() - most;
+    parameters.resize(most);
+    parameters.push_back(fmt::format("{} others", others));
+  }
+  check(parameters.empty(), "[fisher] no rule for the layers that own {}; linear layers have one",
+        fmt::join(parameters, ", "));
+}
+
 }  // namespace
 
 FisherKind fisher_kind(const std::string& name) {
@@ -197,8 +209,23 @@ std::vector<NamedTensor> diagonal_fisher(Module& model, const Tensor& inputs, Fi
     else
       fisher.push_back({parameter.name, scale(found->second, 1.0 / static_cast<double>(P))});
   }
-  check(unknown.empty(), "[fisher] no rule for the layers that own {}", fmt::join(unknown, ", "));
+  refuse_unknown(std::move(unknown));
   return fisher;
+}
+
+void check_fisher(Module& model) {
+  std::set<const TensorBody*> known;
+  const auto note = [&](Module& module) {
+    if (dynamic_cast<const Linear*>(&module))
+      for (const Tensor& parameter : module.parameters()) known.insert(parameter.body());
+  };
+  note(model);
+  Members members({}, note);
+  model.members(members);
+  std::vector<std::string> unknown;
+  for (const NamedTensor& parameter : model.named_parameters())
+    if (!known.contains(parameter.tensor.body())) unknown.push_back(parameter.name);
+  refuse_unknown(std::move(unknown));
 }
 
 }  // namespace understudy

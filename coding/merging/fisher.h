@@ -34,4 +34,7 @@ std::vector<NamedTensor> diagonal_fisher(Module& model, const Tensor& inputs,
                                          FisherKind kind = FisherKind::gaussian,
                                          std::int64_t batch_size = 500);
 
+// That diagonal_fisher knows every layer of `model`: the same Error otherwise, before any work.
+void check_fisher(Module& model);
+
 }  // namespace understudy

@@ -135,6 +135,19 @@ void check_recipe(const std::string& recipe) {
   }
 }
 
+void check_recipe(const std::string& recipe, Module& model) {
+  check_recipe(recipe);
+  for (const std::string& step : split_recipe(recipe)) {
+    if (method_named(step).apply != coin_merge) continue;
+    try {
+      check_fisher(model);
+    } catch (const Error& e) {
+      throw UsageError(fmt::format("merge method \"{}\": {}; \"average\" and \"refit\" need none",
+                                   recipe, e.what()));
+    }
+  }
+}
+
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged) {
   check_recipe(recipe);
   const std::vector<std::string> steps = split_recipe(recipe);

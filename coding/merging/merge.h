@@ -48,6 +48,9 @@ const std::vector<MergeMethod>& merge_methods();  // average, coin, refit
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged);
 // The UsageError of merge(), before any work is done.
 void check_recipe(const std::string& recipe);
+// UsageError for a recipe that models like `model` are not fit for: COIN needs the Fisher
+// information of every layer.
+void check_recipe(const std::string& recipe, Module& model);
 
 // ---- the methods ----
 // θ = Σ β_i θ_i, buffers too.
