@@ -18,7 +18,7 @@ void add_choices(Options& options, Choices& choices) {
       .add("width", &choices.width,
            "channels of resnet18's first stage, doubled in each further one; 0: its 64")
       .at_least(0)
-      .at_most(1 << 12);
+      .at_most(512);
   options.add("no-batch-norm", &choices.no_batch_norm, "resnet18 without it");
   options.add("optimizer", &choices.optimizer, "how gradients become updates")
       .one_of({"sgd", "adam", "adamw"});
