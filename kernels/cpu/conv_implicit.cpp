@@ -13,10 +13,12 @@ namespace {
 constexpr Index grain = 1 << 17;  // multiply-adds for each thread
 
 // Rows of a filter with so few elements are one part each: S · C consecutive elements of a source
-// whose zeros are written out.
+// whose zeros are written out, unless these would be most of it.
 constexpr Index longest_row = 48;
 bool takes_rows(const ConvShape& s) {
-  return s.S > 1 && s.C > 0 && s.conv.dilation.width == 1 && s.S * s.C <= longest_row;
+  const Index padded = (s.H + 2 * s.conv.padding.height) * (s.W + 2 * s.conv.padding.width);
+  return s.S > 1 && s.C > 0 && s.conv.dilation.width == 1 && s.S * s.C <= longest_row &&
+         padded <= 4 * s.H * s.W;
 }
 
 // The same convolution of images with their padding written out, filters' rows as channels.
