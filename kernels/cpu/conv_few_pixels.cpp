@@ -10,8 +10,6 @@ namespace understudy::cpu {
 namespace {
 
 constexpr Index most_pixels = 64;
-constexpr Index grain = 1 << 17;  // multiply-adds for each thread
-
 // panel[j][e · C + c][i] = channel c of part e of the window of pixel j · width + i; zero outside
 // the image and past the last pixel.
 template <class T>
@@ -19,14 +17,12 @@ void pack_windows(const ConvShape& s, T* panels, const T* x) {
   const Index width = loops<T>().conv->tile_columns, pixels = s.N * s.P * s.Q;
   const Index length = s.R * s.S * s.C, columns = divide_up(pixels, width) * width;
   parallel_for(s.R * s.S, 1, [&](Index begin, Index end) {
-    for (Index e = begin; e < end; ++e)
+    for (Index e = begin; e < end; ++e) {
+      const WindowPart part = part_of(s, e);
       for (Index i = 0; i < columns; ++i) {
         T* const to = panels + (i / width * length + e * s.C) * width + i % width;
         const Index n = i / (s.P * s.Q), p = i / s.Q % s.P, q = i % s.Q;
-        const Index h =
-            p * s.conv.stride.height + e / s.S * s.conv.dilation.height - s.conv.padding.height;
-        const Index v =
-            q * s.conv.stride.width + e % s.S * s.conv.dilation.width - s.conv.padding.width;
+        const Index h = p * s.conv.stride.height + part.h, v = q * s.conv.stride.width + part.w;
         if (i < pixels && h >= 0 && h < s.H && v >= 0 && v < s.W) {
           const T* const from = x + ((n * s.H + h) * s.W + v) * s.C;
           for (Index c = 0; c < s.C; ++c) to[c * width] = from[c];
@@ -34,6 +30,7 @@ void pack_windows(const ConvShape& s, T* panels, const T* x) {
           for (Index c = 0; c < s.C; ++c) to[c * width] = T(0);
         }
       }
+    }
   });
 }
 
@@ -78,7 +75,7 @@ void few_pixels_forward(const ConvShape& s, T* y, const T* x, const T* w,
     offset[k] = k * pixels;
   }
   pack_windows(s, panels, x);
-  const Index tile_grain = std::max<Index>(1, grain / (loop.tile_rows * length * pixels + 1));
+  const Index tile_grain = std::max<Index>(1, conv_grain / (loop.tile_rows * length * pixels + 1));
   parallel_for(filter_tiles, tile_grain, [&](Index begin, Index end) {
     const Index first = begin * loop.tile_rows;
     const Index last = std::min(end * loop.tile_rows, s.K);

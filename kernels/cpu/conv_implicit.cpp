@@ -3,65 +3,13 @@
 #include <algorithm>
 #include <span>
 
+#include "kernels/cpu/conv_rows.h"
 #include "kernels/cpu/conv_windows.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
 
 namespace understudy::cpu {
 namespace {
-
-constexpr Index grain = 1 << 17;  // multiply-adds for each thread
-
-// Rows of a filter with so few elements are one part each: S · C consecutive elements of a source
-// whose zeros are written out, unless these would be most of it.
-constexpr Index longest_row = 48;
-bool takes_rows(const ConvShape& s) {
-  const Index padded = (s.H + 2 * s.conv.padding.height) * (s.W + 2 * s.conv.padding.width);
-  return s.S > 1 && s.C > 0 && s.conv.dilation.width == 1 && s.S * s.C <= longest_row &&
-         padded <= 4 * s.H * s.W;
-}
-
-// The same convolution of images with their padding written out, filters' rows as channels.
-struct Rows {
-  explicit Rows(const ConvShape& s)
-      : merged(takes_rows(s)),
-        copied(merged && s.conv.padding != HeightWidth(0)),
-        pixel_step(s.C),
-        shape(s) {
-    if (!merged) return;
-    shape.H += 2 * s.conv.padding.height;
-    shape.W += 2 * s.conv.padding.width;
-    shape.conv.padding = 0;
-    shape.S = 1;
-    shape.C = s.S * s.C;
-  }
-  Index source_size() const { return copied ? shape.N * shape.H * shape.W * pixel_step : 0; }
-
-  bool merged, copied;
-  Index pixel_step;  // elements from one source pixel to the next
-  ConvShape shape;
-};
-
-template <class T>
-const T* with_padding(const Rows& rows, const ConvShape& s, const T* x, T* padded) {
-  if (!rows.copied) return x;
-  const HeightWidth padding = s.conv.padding;
-  const Index line = rows.shape.W * s.C, kept = s.W * s.C;
-  parallel_for(s.N * rows.shape.H, std::max<Index>(1, 32768 / line), [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) {
-      T* const to = padded + i * line;
-      const Index n = i / rows.shape.H, h = i % rows.shape.H - padding.height;
-      if (h < 0 || h >= s.H) {
-        std::fill_n(to, line, T(0));
-        continue;
-      }
-      std::fill_n(to, padding.width * s.C, T(0));
-      std::copy_n(x + (n * s.H + h) * kept, kept, to + padding.width * s.C);
-      std::fill_n(to + padding.width * s.C + kept, padding.width * s.C, T(0));
-    }
-  });
-  return padded;
-}
 
 // panel[j][e · depth + d][i] = w[j · width + i][e · depth + d]: filters as columns. Columns that
 // do not exist are zero.
@@ -152,7 +100,7 @@ void multiply(const Windows<T>& windows, Index columns, const T* panels, T* y,
   const bool by_pixels = tiles >= 8 * num_threads() || panel_count < num_threads();
   const int most = static_cast<int>(std::min<Index>(by_pixels ? tiles : panel_count, 1024));
   const Index work = windows.pixels() * columns * parts * windows.depth;
-  const int chunks = std::min(chunk_count(work, grain), most);
+  const int chunks = std::min(chunk_count(work, conv_grain), most);
   run_chunks(chunks, [&](int i) {
     const Chunk own = by_pixels ? chunk_at(tiles, chunks, i) : Chunk{0, tiles};
     const Chunk panel = by_pixels ? Chunk{0, panel_count} : chunk_at(panel_count, chunks, i);
@@ -178,29 +126,6 @@ void multiply(const Windows<T>& windows, Index columns, const T* panels, T* y,
   });
 }
 
-// Where part (r, s) of the windows of result lines [first, last) lies inside x.
-template <class T>
-Index find_runs(const ConvShape& s, Index pixel_step, Index e, Index first, Index last, const T* dy,
-                const T* x, WindowRun<T>* runs) {
-  const Conv2d& conv = s.conv;
-  const Index dh = e / s.S * conv.dilation.height - conv.padding.height;
-  const Index dw = e % s.S * conv.dilation.width - conv.padding.width;
-  // q with 0 <= q · stride + dw < W
-  const Index stride = conv.stride.width;
-  const Index begin = dw >= 0 ? 0 : divide_up(-dw, stride);
-  const Index end = dw >= s.W ? 0 : std::min(s.Q, divide_up(s.W - dw, stride));
-  if (begin >= end) return 0;
-  Index count = 0;
-  for (Index line = first; line < last; ++line) {
-    const Index h = line % s.P * conv.stride.height + dh;
-    if (h < 0 || h >= s.H) continue;
-    runs[count++] = {dy + (line * s.Q + begin) * s.K,
-                     x + ((line / s.P * s.H + h) * s.W + begin * stride + dw) * pixel_step,
-                     end - begin};
-  }
-  return count;
-}
-
 }  // namespace
 
 template <class T>
@@ -217,9 +142,7 @@ void implicit_forward(const ConvShape& original, T* y, const T* x, const T* w,
   pack_filters(s, panels, w);
   const T* const source = with_padding(rows, original, x, scratch.take<T>(rows.source_size()));
   WindowPart* const parts = scratch.take<WindowPart>(part_count);
-  for (Index e = 0; e < part_count; ++e)
-    parts[e] = {e / s.S * s.conv.dilation.height - s.conv.padding.height,
-                e % s.S * s.conv.dilation.width - s.conv.padding.width, e};
+  for (Index e = 0; e < part_count; ++e) parts[e] = part_of(s, e);
   const Windows<T> windows = {.x = source,
                               .N = s.N,
                               .H = s.H,
@@ -280,59 +203,9 @@ void implicit_input_gradient(const ConvShape& s, T* dx, const T* dy, const T* w)
     }
 }
 
-// dw[k, r, s, c] = Σ over n, p, q of dy[n, p, q, k] · x[n, h, w, c]. Threads share the filters, so
-// that no sum is kept twice; pixels go by blocks whose dy and x stay in the second cache.
-template <class T>
-void implicit_weight_gradient(const ConvShape& original, T* dw, const T* dy, const T* x) {
-  const Rows rows(original);
-  const ConvShape& s = rows.shape;
-  const ConvLoops<T>& loop = *loops<T>().conv;
-  const Index line_bytes =
-      std::max<Index>(1, s.Q * (s.K + rows.pixel_step) * static_cast<Index>(sizeof(T)));
-  const Index lines = s.N * s.P;
-  const Index block = std::clamp<Index>((1 << 18) / line_bytes, 1, std::max<Index>(1, lines));
-  const Index filter_tiles = divide_up(s.K, loop.tile_rows), units = s.R * s.S * filter_tiles;
-  const int chunks = static_cast<int>(
-      std::min<Index>(chunk_count(s.multiply_adds(), grain), std::max<Index>(1, units)));
-  Scratch& scratch = Scratch::of_thread();
-  scratch.reserve(Scratch::bytes_of<T>(rows.source_size()) +
-                  Scratch::bytes_of<WindowRun<T>>(block * chunks));
-  const T* const source = with_padding(rows, original, x, scratch.take<T>(rows.source_size()));
-  WindowRun<T>* const all_runs = scratch.take<WindowRun<T>>(block * chunks);
-  const Index length = s.R * s.S * s.C;
-  if (lines * s.Q == 0) {
-    std::fill_n(dw, s.K * length, T(0));
-    return;
-  }
-  run_chunks(chunks, [&](int i) {
-    const Chunk own = chunk_at(units, chunks, i);
-    WindowRun<T>* const runs = all_runs + i * block;
-    for (Index first = 0; first < lines; first += block)
-      for (Index unit = own.begin, e = -1, count = 0; unit < own.end; ++unit) {
-        if (unit / filter_tiles != e) {
-          e = unit / filter_tiles;
-          count = find_runs(s, rows.pixel_step, e, first, std::min(first + block, lines), dy,
-                            source, runs);
-        }
-        const Index k = unit % filter_tiles * loop.tile_rows;
-        loop.window_gradient({.runs = runs,
-                              .first_filter = k,
-                              .run_count = count,
-                              .dy_step = s.K,
-                              .x_step = s.conv.stride.width * rows.pixel_step,
-                              .dw = dw + k * length + e * s.C,
-                              .dw_stride = length,
-                              .rows = std::min<Index>(loop.tile_rows, s.K - k),
-                              .columns = s.C,
-                              .accumulate = first > 0});
-      }
-  });
-}
-
 #define UNDERSTUDY_IMPLICIT(T)                                                                   \
   template void implicit_forward(const ConvShape&, T*, const T*, const T*, const ConvEpilogue&); \
-  template void implicit_input_gradient(const ConvShape&, T*, const T*, const T*);               \
-  template void implicit_weight_gradient(const ConvShape&, T*, const T*, const T*);
+  template void implicit_input_gradient(const ConvShape&, T*, const T*, const T*);
 UNDERSTUDY_IMPLICIT(float)
 UNDERSTUDY_IMPLICIT(double)
 #undef UNDERSTUDY_IMPLICIT

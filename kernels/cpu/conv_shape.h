@@ -20,4 +20,7 @@ inline ConvShape conv_shape(const Dims& x, const Dims& w, const Dims& y, const C
   return {x[0], x[1], x[2], x[3], w[0], w[1], w[2], y[1], y[2], conv};
 }
 
+// Multiply-adds that are worth a thread.
+inline constexpr std::int64_t conv_grain = 1 << 17;
+
 }  // namespace understudy::cpu

@@ -15,6 +15,12 @@ struct WindowPart {
   Index h, w, filter;
 };
 
+// Part e = r · S + s of the windows of a convolution.
+inline WindowPart part_of(const ConvShape& s, Index e) {
+  return {e / s.S * s.conv.dilation.height - s.conv.padding.height,
+          e % s.S * s.conv.dilation.width - s.conv.padding.width, e};
+}
+
 // Some pixels of a result, (N, rows, columns) of them, and the windows that they are made from.
 template <class T>
 struct Windows {

@@ -32,7 +32,7 @@ struct Pass {
     return one;
   }
   // The memory of the filters that rows [begin, end) of a panel are made from.
-  Soon filters_soon(Index index, Index begin, Index end) const {
+  PrefetchRange filters_soon(Index index, Index begin, Index end) const {
     constexpr auto bytes = static_cast<Index>(sizeof(T));
     const Index column = index * loops<T>().winograd->panel_columns, columns = panel_width(index);
     if (filters.turned)
@@ -123,7 +123,7 @@ void by_filters(const Pass<T>& pass) {
         for_blocks(0, C, most_depth, loop.panel_columns, [&](Index row, Index depth) {
           loop.filters(pass.panel(panel), row, row + depth, filters);
           const Index next = row + depth;
-          Soon soon = {};
+          PrefetchRange soon = {};
           if (next < C)
             soon = pass.filters_soon(panel, next, std::min(next + depth, C));
           else if (panel + 1 < mine.end)

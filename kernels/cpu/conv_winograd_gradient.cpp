@@ -119,12 +119,12 @@ void by_filters(const GradientPass<T>& pass) {
         T* const dw = pass.dw + i * piece.K * 9 * pass.C + j * piece.C;
         for (int row = 0; row < 6; row += rows) {
           const Chunk soon = share(next, call++, calls);
-          loop.filter_products(6 * rows, count, K, C, sums,
-                               z.at(gradients + i * z.size() + 6 * row * z.point_step),
-                               v.at(inputs + j * v.size() + 6 * row * v.point_step), false,
-                               {tiles_soon(pass.x, pass.N, pass.inputs, soon),
-                                tiles_soon(pass.dy, pass.N, pass.gradients, soon),
-                                row > 0 ? Soon{} : Soon{dw, K * 9, C * bytes, pass.C * bytes}});
+          loop.filter_products(
+              6 * rows, count, K, C, sums, z.at(gradients + i * z.size() + 6 * row * z.point_step),
+              v.at(inputs + j * v.size() + 6 * row * v.point_step), false,
+              {tiles_soon(pass.x, pass.N, pass.inputs, soon),
+               tiles_soon(pass.dy, pass.N, pass.gradients, soon),
+               row > 0 ? PrefetchRange{} : PrefetchRange{dw, K * 9, C * bytes, pass.C * bytes}});
           loop.filter_gradient(row, row + rows, K, C, sums, 1, 0, dw, pass.C, from > 0 || row > 0);
         }
       }

@@ -73,7 +73,7 @@ inline Index tiles_of(const TileGrid& grid) {
 
 // The memory of images that tiles [begin, end) lie in, nearly: tiles follow images row by row.
 template <class T>
-Soon tiles_soon(const T* images, Index N, const TileGrid& grid, Chunk tiles) {
+PrefetchRange tiles_soon(const T* images, Index N, const TileGrid& grid, Chunk tiles) {
   const Index row_bytes = grid.W * grid.C * static_cast<Index>(sizeof(T));
   const auto at = [&](Index tile) { return N * grid.H * tile / (N * tiles_of(grid)) * row_bytes; };
   if (tiles.begin >= tiles.end) return {};

@@ -39,7 +39,7 @@ struct FilterPanel {
 
 // Memory that will be wanted soon: `rows` stretches of `bytes`, `step` bytes apart. Transforms wait
 // for the memory and products leave it idle, so products fetch it.
-struct Soon {
+struct PrefetchRange {
   const void* first;
   std::int64_t rows, bytes, step;
 };
@@ -66,7 +66,8 @@ struct WinogradLoops {
   // m (tiles, panel_columns) = or += v (tiles, depth) · u (depth, panel_columns) at each point, of
   // which the first `columns` columns are wanted.
   void (*tile_products)(std::int64_t tiles, std::int64_t depth, std::int64_t columns, AtPoints<T> m,
-                        AtPoints<T> v, AtPoints<T> u, bool accumulate, const Soon (&soon)[2]);
+                        AtPoints<T> v, AtPoints<T> u, bool accumulate,
+                        const PrefetchRange (&soon)[2]);
   // Channels [first_channel, first_channel + channels) of y from m, in whose rows they come first.
   void (*output_tiles)(const TileGrid& grid, std::int64_t first, std::int64_t count,
                        std::int64_t first_channel, std::int64_t channels, AtPoints<T> m, T* y,
@@ -76,7 +77,7 @@ struct WinogradLoops {
   // first `points`. Rows of v and d are padded to a whole vector.
   void (*filter_products)(std::int64_t points, std::int64_t tiles, std::int64_t K, std::int64_t C,
                           AtPoints<T> d, AtPoints<T> z, AtPoints<T> v, bool accumulate,
-                          const Soon (&soon)[3]);
+                          const PrefetchRange (&soon)[3]);
   // dw = or += what the points of rows [first_row, last_row) of the six, in the sum of `copies`
   // d's, give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
   void (*filter_gradient)(int first_row, int last_row, std::int64_t K, std::int64_t C,

@@ -10,9 +10,10 @@ namespace {
 constexpr int points = 36;
 
 // Fetches what is wanted soon, a little at each of `steps` steps.
-class Fetching {
+class Prefetching {
  public:
-  Fetching(const Soon& soon, Index steps) : soon_(soon), lines_((soon.bytes + 63) / 64) {
+  Prefetching(const PrefetchRange& soon, Index steps)
+      : soon_(soon), lines_((soon.bytes + 63) / 64) {
     if (steps > 0) per_step_ = (soon.rows * lines_ + steps - 1) / steps;
   }
   [[gnu::always_inline]] void step() {
@@ -26,7 +27,7 @@ class Fetching {
   }
 
  private:
-  const Soon soon_;
+  const PrefetchRange soon_;
   const Index lines_;
   Index per_step_ = 0, row_ = 0, line_ = 0;
 };
@@ -64,9 +65,9 @@ template <class T, int Vectors, int Rows = tile_rows>
 
 template <class T, int Vectors>
 void tile_products_of(Index tiles, Index depth, AtPoints<T> m, AtPoints<T> v, AtPoints<T> u,
-                      bool accumulate, const Soon (&soon)[2]) {
+                      bool accumulate, const PrefetchRange (&soon)[2]) {
   const Index steps = points * ((tiles + tile_rows - 1) / tile_rows);
-  Fetching first(soon[0], steps), second(soon[1], steps);
+  Prefetching first(soon[0], steps), second(soon[1], steps);
   for (int point = 0; point < points; ++point)
     for (Index t = 0; t < tiles; t += tile_rows) {
       first.step();
@@ -86,7 +87,7 @@ void tile_products_of(Index tiles, Index depth, AtPoints<T> m, AtPoints<T> v, At
 
 template <class T>
 void tile_products(Index tiles, Index depth, Index columns, AtPoints<T> m, AtPoints<T> v,
-                   AtPoints<T> u, bool accumulate, const Soon (&soon)[2]) {
+                   AtPoints<T> u, bool accumulate, const PrefetchRange (&soon)[2]) {
   static_assert(tile_vectors == 2);
   const auto loop = columns > lanes<T> ? tile_products_of<T, 2> : tile_products_of<T, 1>;
   loop(tiles, depth, m, v, u, accumulate, soon);
@@ -94,10 +95,10 @@ void tile_products(Index tiles, Index depth, Index columns, AtPoints<T> m, AtPoi
 
 template <class T>
 void filter_products(Index point_count, Index tiles, Index K, Index C, AtPoints<T> d, AtPoints<T> z,
-                     AtPoints<T> v, bool accumulate, const Soon (&soon)[3]) {
+                     AtPoints<T> v, bool accumulate, const PrefetchRange (&soon)[3]) {
   const auto up = [](Index n, Index step) { return (n + step - 1) / step; };
   const Index steps = point_count * up(C, tile_columns<T>) * up(K, tile_rows);
-  Fetching first(soon[0], steps), second(soon[1], steps), third(soon[2], steps);
+  Prefetching first(soon[0], steps), second(soon[1], steps), third(soon[2], steps);
   for (Index point = 0; point < point_count; ++point)
     for (Index c = 0; c < C; c += tile_columns<T>)
       for (Index k = 0; k < K; k += tile_rows) {
