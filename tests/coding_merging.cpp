@@ -1,5 +1,4 @@
-// Codes over models: Fisher information against one gradient at a time, the merges by formula, and
-// decoding where it is exact.
+// Codes over models: Fisher information against one gradient at a time, and the merges by formula.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -7,9 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "coding/evaluation.h"
-#include "coding/merging/decode.h"
-#include "coding/merging/evaluation.h"
 #include "coding/merging/fisher.h"
 #include "coding/merging/merge.h"
 #include "engine/autograd.h"
@@ -20,30 +16,17 @@
 #include "models/mlp.h"
 #include "models/registry.h"
 #include "models/resnet.h"
+#include "tests/coding_tensors.h"
 
 using namespace understudy;
+using understudy::testing::largest_difference;
+using understudy::testing::random;
 
 namespace {
-
-Tensor random(const Shape& shape, std::uint64_t seed, DType dtype = DType::f32) {
-  Generator generator(seed, Stream::test);
-  Tensor x = Tensor::empty(shape, dtype);
-  fill_uniform(x, generator, -1, 1);
-  return x;
-}
 
 Mlp random_mlp(std::vector<std::int64_t> widths, std::uint64_t seed) {
   Generator generator(seed);
   return Mlp(std::move(widths), generator);
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  const auto x = cast(a.detach(), DType::f64).to_vector<double>();
-  const auto y = cast(b.detach(), DType::f64).to_vector<double>();
-  double worst = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(x[i] - y[i]));
-  return worst;
 }
 
 // The Fisher information by its definition: one sample and one class at a time, through autograd.
@@ -309,118 +292,5 @@ TEST_SUITE("coding") {
     CHECK(problem.models[0]->training());  // merges write no model, nor its mode
     problem.models = {&relu_end, &other};
     CHECK_THROWS_AS(refit_last_layer(problem, third), Error);
-  }
-
-  TEST_CASE("decoding is exact for linear models, for every late one") {
-    Generator generator(7);
-    std::vector<std::unique_ptr<Logistic>> models;
-    MergeProblem problem;
-    for (int i = 0; i < 3; ++i) {
-      models.push_back(std::make_unique<Logistic>(5, 4, generator));
-      problem.models.push_back(models.back().get());
-    }
-    problem.weights = {0.2, 0.3, 0.5};
-    Logistic coded(5, 4, generator);
-    merge(problem, "average", coded);
-    NoGradGuard no_grad;
-    const Tensor x = random({9, 5}, 8);
-    std::vector<Tensor> outputs;
-    for (const auto& model : models) outputs.push_back((*model)(x));
-    for (int late = 0; late < 3; ++late) {
-      std::vector<Tensor> known = outputs;
-      known[static_cast<std::size_t>(late)] = {};
-      const Tensor decoded = decode_model(coded(x), known, problem.weights, late);
-      CHECK(largest_difference(decoded, outputs[static_cast<std::size_t>(late)]) <= 1e-5);
-    }
-  }
-
-  TEST_CASE("decoding is timed by the query") {
-    const DecodingTiming timing = measure_decoding({0.25, 0.75}, 10, 4, 3);
-    CHECK(timing.batch == 4);
-    CHECK(timing.decode_us > 0);
-    CHECK(timing.decode_us_in_batch > 0);
-    CHECK_THROWS_AS(measure_decoding({}, 10), Error);
-  }
-
-  TEST_CASE("decoding with several coded models") {
-    std::vector<Tensor> outputs;
-    for (std::uint64_t i = 0; i < 4; ++i) outputs.push_back(random({6, 3}, 20 + i, DType::f64));
-    const std::vector<std::vector<double>> weights = {
-        {0.25, 0.25, 0.25, 0.25}, {0.1, 0.2, 0.3, 0.4}, {0.4, 0.1, 0.4, 0.1}};
-    std::vector<Tensor> coded;
-    for (const auto& row : weights) {
-      Tensor total = scale(outputs[0], row[0]);
-      for (std::size_t i = 1; i < 4; ++i) total = total + scale(outputs[i], row[i]);
-      coded.push_back(total);
-    }
-    for (const std::vector<int>& late : {std::vector<int>{2}, {3, 0}, {0, 1, 2}, {}}) {
-      std::vector<Tensor> known = outputs;
-      for (int j : late) known[static_cast<std::size_t>(j)] = {};
-      const ModelDecoding decoding = decode_models(coded, known, weights, late);
-      REQUIRE(decoding.decoded.size() == late.size());
-      for (std::size_t j = 0; j < late.size(); ++j)
-        CHECK(largest_difference(decoding.decoded[j], outputs[static_cast<std::size_t>(late[j])]) <=
-              1e-10);
-    }
-    const ModelDecoding single = decode_models({coded[0]}, outputs, {weights[0]}, {1});
-    CHECK(single.amplification == doctest::Approx(4));  // 1/β
-    CHECK_THROWS_WITH_AS(decode_models({coded[0]}, outputs, {weights[0]}, {0, 1}),
-                         doctest::Contains("2 models are late"), Error);
-    CHECK_THROWS_AS(decode_models({coded[0], coded[0]}, outputs, {weights[0], weights[0]}, {0, 1}),
-                    Error);  // the same row twice tells nothing apart
-    CHECK_THROWS_AS(decode_models({coded[0]}, outputs, {weights[0]}, {4}), Error);
-    CHECK_THROWS_AS(decode_models(coded, outputs, weights, {1, 1}), Error);
-  }
-
-  TEST_CASE("normalised decoding accuracy of an exact code is 100") {
-    Generator generator(9);
-    Logistic a(4, 2, generator), b(4, 2, generator), coded(4, 2, generator);
-    std::vector<Dataset> tests(2);
-    for (std::uint64_t t = 0; t < 2; ++t) {
-      tests[t].name = t == 0 ? "first" : "second";
-      tests[t].images = cast(scale(random({40, 2, 2, 1}, 30 + t) + 1.0, 127), DType::u8);
-      tests[t].classes = 2;
-      tests[t].normalization = {{0}, {1}};
-    }
-    NoGradGuard no_grad;
-    for (std::size_t t = 0; t < 2; ++t) {
-      Module& own = t == 0 ? static_cast<Module&>(a) : b;
-      Tensor labels = argmax(own(scale(cast(tests[t].images, DType::f32), 1.0 / 255)));
-      labels.mutable_data<std::int64_t>()[0] ^= 1;  // one mistake in 40
-      tests[t].labels = labels;
-    }
-    const MergeProblem problem{.models = {&a, &b}, .weights = {0.5, 0.5}};
-    merge(problem, "average", coded);
-    const DecodingBench bench(problem.models, {&tests[0], &tests[1]}, problem.weights);
-    const DecodingScore exact = bench.score(coded);
-    REQUIRE(exact.tasks.size() == 2);
-    CHECK(exact.tasks[0].task == "first");
-    CHECK(exact.tasks[0].base_accuracy == doctest::Approx(39.0 / 40));
-    CHECK(exact.tasks[0].recovery_accuracy == 1);
-    CHECK(exact.recovery_accuracy == 1);
-    CHECK(exact.decoded_accuracy == doctest::Approx(39.0 / 40));
-    CHECK(exact.normalized_decoding_accuracy == doctest::Approx(100));
-    CHECK(exact.relative_output_error <= 1e-5);
-
-    for (Tensor& parameter : coded.parameters()) {
-      parameter.set_requires_grad(false);
-      parameter.fill_(0);
-    }
-    const DecodingScore poor = bench.score(coded);
-    double want = 0;  // f̂_j is minus what the other model says
-    double recovered = 0, right = 0;
-    for (std::size_t t = 0; t < 2; ++t) {
-      Module& other = t == 0 ? static_cast<Module&>(b) : a;
-      const Tensor said = neg(other(scale(cast(tests[t].images, DType::f32), 1.0 / 255)));
-      want += 50 * accuracy(said, tests[t].labels) / (39.0 / 40);
-      right += accuracy(said, tests[t].labels) / 2;
-      Module& own = t == 0 ? static_cast<Module&>(a) : b;
-      recovered +=
-          accuracy(said, argmax(own(scale(cast(tests[t].images, DType::f32), 1.0 / 255)))) / 2;
-    }
-    CHECK(poor.decoded_accuracy == doctest::Approx(right));
-    CHECK(poor.recovery_accuracy == doctest::Approx(recovered));
-    CHECK(poor.normalized_decoding_accuracy == doctest::Approx(want));
-    CHECK(poor.relative_output_error == doctest::Approx(1));
   }
 }

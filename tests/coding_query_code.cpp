@@ -52,8 +52,11 @@ double largest_difference(const Tensor& have, const std::vector<double>& want) {
   const std::vector<double> values = widened(have);
   REQUIRE(values.size() == want.size());
   double worst = 0;
-  for (std::size_t i = 0; i < want.size(); ++i)
-    worst = std::max(worst, std::abs(values[i] - want[i]));
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double difference = std::abs(values[i] - want[i]);
+    if (std::isnan(difference)) return difference;
+    worst = std::max(worst, difference);
+  }
   return worst;
 }
 
