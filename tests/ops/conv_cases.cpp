@@ -4,6 +4,7 @@
 
 #include "engine/ops.h"
 #include "kernels/check.h"
+#include "tests/conv_reference.h"
 #include "tests/ops/op_case.h"
 
 namespace understudy::testing {
@@ -13,25 +14,17 @@ using Inputs = std::span<const Tensor>;
 using Arrays = std::span<const Array>;
 
 Array convolution(const Array& x, const Array& w, const Conv2d& conv) {
-  const std::int64_t H = x.shape[1], W = x.shape[2], C = x.shape[3];
-  const std::int64_t R = w.shape[1], S = w.shape[2];
-  const Shape shape{
-      x.shape[0], window_count(H, R, conv.stride.height, conv.padding.height, conv.dilation.height),
-      window_count(W, S, conv.stride.width, conv.padding.width, conv.dilation.width), w.shape[0]};
-  return tabulate(shape, [&](const Position& at) {
-    double sum = 0;
-    for (std::int64_t r = 0; r < R; ++r)
-      for (std::int64_t s = 0; s < S; ++s) {
-        const std::int64_t h =
-            at[1] * conv.stride.height - conv.padding.height + r * conv.dilation.height;
-        const std::int64_t v =
-            at[2] * conv.stride.width - conv.padding.width + s * conv.dilation.width;
-        if (h < 0 || h >= H || v < 0 || v >= W) continue;
-        for (std::int64_t c = 0; c < C; ++c)
-          sum += element(x, {at[0], h, v, c}) * element(w, {at[3], r, s, c});
-      }
-    return sum;
-  });
+  const ConvProblem problem{.N = x.shape[0],
+                            .H = x.shape[1],
+                            .W = x.shape[2],
+                            .C = x.shape[3],
+                            .K = w.shape[0],
+                            .R = w.shape[1],
+                            .S = w.shape[2],
+                            .conv = conv};
+  const Shape shape{problem.N, problem.P(), problem.Q(), problem.K};
+  const std::vector<double> no_gradient(static_cast<std::size_t>(shape.count()));
+  return {shape, conv_reference(problem, x.values, w.values, no_gradient).y};
 }
 
 struct Case {
