@@ -43,6 +43,10 @@ QueryCode::QueryCode(const CodeShape& shape) : shape_(shape) { validate(shape); 
 
 Module* QueryCode::parity_model(int) { return nullptr; }
 
+void QueryCode::tune(Module&, const Dataset&, const Tensor&, const std::vector<std::int64_t>&) {}
+
+std::string QueryCode::explain() { return ""; }
+
 Tensor QueryCode::encode(const Tensor& groups) {
   check_groups(*this, groups);
   Tensor parities = encode_groups(groups);

@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "coding/erasures.h"
+#include "datasets/dataset.h"
 #include "engine/nn/module.h"
 #include "engine/tensor.h"
 
@@ -44,6 +46,16 @@ class QueryCode {
   // decode() with the answers that did arrive in the rows of the units that are not missing. For
   // systematic codes; the others' decode() is complete already.
   Tensor complete(const Tensor& outputs, const Erasures& erasures);
+
+  // ---- choosing and explaining ----
+  // Settles what the code leaves open (a smoothing parameter, say) by trying it on images that are
+  // not test images: those of `dataset` at `index`, of which base_outputs (N, classes) are the
+  // answers. Most codes leave nothing open.
+  virtual void tune(Module& base, const Dataset& dataset, const Tensor& base_outputs,
+                    const std::vector<std::int64_t>& index);
+  // What there is to know of this code before it is used, in lines for people: its matrices and how
+  // far they amplify errors. "" where there is nothing.
+  virtual std::string explain();
 
   // ---- cost: multiply-adds for one group ----
   virtual std::int64_t encode_multiply_adds(const Shape& image) const = 0;  // image: (H, W, C)
