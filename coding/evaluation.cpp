@@ -1,7 +1,10 @@
 #include "coding/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
 #include "coding/simulate.h"
 #include "datasets/loader.h"
@@ -80,6 +83,85 @@ std::vector<ErasurePattern> standard_patterns(const QueryCode& code) {
   return all_patterns(code.shape(), code.most_losses(), /*data_only=*/code.systematic());
 }
 
+namespace {
+
+// Largest softmax probability of each row of (N, classes); NaN in rows with NaN.
+std::vector<double> confidences(const Tensor& outputs) {
+  const Tensor best = max(outputs, 1, /*keep=*/true);
+  return reciprocal(sum(exp(cast(outputs - best, DType::f64)), {1})).to_vector<double>();
+}
+
+// Adds up the scores of batches.
+class Tally {
+ public:
+  Tally(const QueryCode& code, const std::vector<ErasurePattern>& patterns) : code_(code) {
+    for (const ErasurePattern& pattern : patterns) score_.patterns.push_back({pattern});
+  }
+
+  void add(const GroupBatch& groups, const Reconstruction& lost) {
+    const std::int64_t G = groups.groups.size(0), rows = G * code_.shape().k;
+    const auto decoded = predicted_classes(lost.decoded);
+    const auto wanted = predicted_classes(lost.target);
+    const auto labels = lost.labels.to_vector<std::int64_t>();
+    const auto confidence = confidences(lost.decoded);
+    const auto errors =
+        sum(square(cast(lost.decoded - lost.target, DType::f64)), {1}).to_vector<double>();
+    std::size_t row = 0;  // in the order group, pattern, unit
+    for (std::int64_t g = 0; g < G; ++g)
+      for (PatternScore& pattern : score_.patterns)
+        for (int unit = 0; unit < reconstructed_rows(code_, pattern.pattern); ++unit, ++row) {
+          const bool correct = agree(decoded[row], labels[row]);
+          if (pattern.pattern.losses() == 0) {
+            whole_right_ += correct;
+            continue;
+          }
+          ++pattern.rows;
+          pattern.recovered += agree(decoded[row], wanted[row]);
+          pattern.correct += correct;
+          score_.calibration.add(confidence[row], correct);
+          score_.unrecovered += decoded[row] < 0;
+          if (std::isnan(errors[row])) continue;  // nothing decoded, or nothing to compare with
+          ++compared_;
+          squared_error_ += errors[row];
+        }
+    model_right_ += count_agreeing(
+        predicted_classes(reshape(groups.data_outputs, {rows, groups.data_outputs.size(2)})),
+        reshape(groups.labels, {rows}).to_vector<std::int64_t>());
+    score_.groups += G;
+  }
+
+  CodeScore score() {
+    score_.images = score_.groups * code_.shape().k;
+    const auto per_image = [&](std::int64_t right) {
+      return static_cast<double>(right) / static_cast<double>(score_.images);
+    };
+    score_.model_accuracy = per_image(model_right_);
+    score_.available_accuracy = per_image(code_.systematic() ? model_right_ : whole_right_);
+    std::erase_if(score_.patterns,
+                  [](const PatternScore& pattern) { return pattern.pattern.losses() == 0; });
+    score_.squared_error = squared_error_ / static_cast<double>(compared_);
+    return std::move(score_);
+  }
+
+ private:
+  const QueryCode& code_;
+  CodeScore score_;
+  double squared_error_ = 0;
+  std::int64_t compared_ = 0;
+  std::int64_t model_right_ = 0;
+  std::int64_t whole_right_ = 0;  // of decoded answers when no worker is missing
+};
+
+// So many groups that their answers under every pattern are a few million numbers.
+std::int64_t groups_within_memory(const QueryCode& code, std::size_t patterns,
+                                  std::int64_t classes) {
+  const double numbers_per_group =
+      static_cast<double>(patterns) * static_cast<double>(code.shape().units() * classes);
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(2e6 / numbers_per_group), 1, 250);
+}
+
+}  // namespace
+
 CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
                         const Tensor& base_outputs, const std::vector<ErasurePattern>& patterns,
                         const std::vector<std::int64_t>& index, std::int64_t groups_per_batch) {
@@ -90,41 +172,26 @@ CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
   NoGradGuard no_grad;
   const CodeEvaluationGuard evaluation(code, base);
   const int k = code.shape().k;
+  // What is left of the answers when nobody is late is a question for codes that change them.
+  std::vector<ErasurePattern> simulated = patterns;
+  if (!code.systematic()) simulated.insert(simulated.begin(), ErasurePattern{});
+  if (groups_per_batch == 0)
+    groups_per_batch = groups_within_memory(code, simulated.size(), base_outputs.size(1));
   const Loader loader(dataset, {.batch_size = groups_per_batch * k, .shuffle = false, .group = k},
                       index);
-  CodeScore score;
-  for (const ErasurePattern& pattern : patterns) score.patterns.push_back({pattern});
-  double squared_error = 0;
-  std::int64_t right = 0;
-
+  Tally tally(code, simulated);
+  std::optional<Erasures> scenarios;
   for (std::int64_t b = 0; b < loader.batches(); ++b) {
     const Batch batch = loader.batch(b);
-    const Tensor outputs = gather_rows(base_outputs, batch.index);
-    const GroupBatch groups = as_groups(batch.images, outputs, batch.labels, k);
+    const GroupBatch groups =
+        as_groups(batch.images, gather_rows(base_outputs, batch.index), batch.labels, k);
     const std::int64_t G = groups.groups.size(0);
-    const Erasures scenarios =
-        Erasures::scenarios(code.shape(), patterns, G, code.most_losses(), batch.images.device());
-    const Reconstruction lost = simulate_losses(code, base, groups, scenarios);
-    squared_error += mse(lost.decoded, lost.target, Average::sum).item();
-
-    const auto decoded = predicted_classes(lost.decoded);
-    const auto wanted = predicted_classes(lost.target);
-    const auto labels = lost.labels.to_vector<std::int64_t>();
-    std::size_t row = 0;  // in the order group, pattern, unit
-    for (std::int64_t g = 0; g < G; ++g)
-      for (PatternScore& pattern : score.patterns)
-        for (int unit = 0; unit < reconstructed_rows(code, pattern.pattern); ++unit, ++row) {
-          ++pattern.rows;
-          pattern.recovered += agree(decoded[row], wanted[row]);
-          pattern.correct += agree(decoded[row], labels[row]);
-        }
-    right += count_agreeing(predicted_classes(outputs), batch.labels.to_vector<std::int64_t>());
-    score.groups += G;
+    if (!scenarios || scenarios->groups() != G * static_cast<std::int64_t>(simulated.size()))
+      scenarios = Erasures::scenarios(code.shape(), simulated, G, code.most_losses(),
+                                      batch.images.device());
+    tally.add(groups, simulate_service(code, base, groups, *scenarios));
   }
-  score.images = score.groups * k;
-  score.available_accuracy = static_cast<double>(right) / static_cast<double>(score.images);
-  score.squared_error = squared_error / static_cast<double>(score.erasures());
-  return score;
+  return tally.score();
 }
 
 double accuracy(const Tensor& outputs, const Tensor& labels) {

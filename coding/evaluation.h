@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coding/calibration.h"
 #include "coding/erasures.h"
 #include "coding/query_code.h"
 #include "datasets/dataset.h"
@@ -21,9 +22,12 @@ struct PatternScore {
 struct CodeScore {
   std::int64_t groups = 0;
   std::int64_t images = 0;
-  double available_accuracy = 0;  // of the base model, over the images of the groups
-  double squared_error = 0;       // Σ_c (decoded − F(x))², averaged over them
+  double model_accuracy = 0;      // of the base model, over the images of the groups
+  double available_accuracy = 0;  // when every worker answers: the model's for a systematic code
+  double squared_error = 0;      // Σ_c (decoded − F(x))², averaged over what was recovered
+  std::int64_t unrecovered = 0;  // answers of which the code said that it cannot recover them
   std::vector<PatternScore> patterns;
+  Calibration calibration;  // of the reconstructed answers, correct meaning the label
 
   std::int64_t erasures() const;     // answers reconstructed
   double recovery_accuracy() const;  // over all of them
@@ -44,10 +48,11 @@ std::vector<ErasurePattern> standard_patterns(const QueryCode& code);
 // Groups of consecutive images, the leftover that fills no group dropped; each under
 // every pattern. `base_outputs`: all_outputs(base, dataset). `index`: the images to use,
 // in this order; empty = all. Code and base are in evaluation mode meanwhile.
+// `groups_per_batch`: 0 chooses a number that bounds the memory.
 CodeScore evaluate_code(QueryCode& code, Module& base, const Dataset& dataset,
                         const Tensor& base_outputs, const std::vector<ErasurePattern>& patterns,
                         const std::vector<std::int64_t>& index = {},
-                        std::int64_t groups_per_batch = 250);
+                        std::int64_t groups_per_batch = 0);
 
 // argmax of each row of `outputs` (N, classes); -1, which is no class, for a row with a NaN in it:
 // it is right about nothing, whatever argmax makes of it.

@@ -1,5 +1,7 @@
 #include "coding/query_code.h"
 
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "engine/ops.h"
@@ -82,6 +84,28 @@ Tensor QueryCode::complete(const Tensor& outputs, const Erasures& erasures) {
   if (!systematic()) return decoded;
   const Tensor answered = slice(erasures.mask(outputs.dtype()), 1, 0, shape_.k);
   return where(answered, slice(outputs, 1, 0, shape_.k), decoded);
+}
+
+Tensor QueryCode::answer(const Tensor& outputs, const std::vector<ErasurePattern>& missing) {
+  // Nothing is refused here, so the patterns are those of a code that could lose every unit.
+  const Erasures all =
+      Erasures(shape_, missing, shape_.units(), outputs.device()).and_failed_rows(outputs);
+  std::vector<ErasurePattern> recoverable = all.patterns();
+  std::vector<float> lost;  // (G, k): rows that cannot be recovered
+  for (ErasurePattern& pattern : recoverable) {
+    const bool too_many = pattern.losses() > most_losses();
+    for (int unit = 0; unit < shape_.k; ++unit)
+      lost.push_back(too_many && (!systematic() || pattern.lost(unit)) ? 1.0f : 0.0f);
+    if (too_many) pattern = {};
+  }
+  const Tensor nothing = Tensor::zeros({1}, outputs.dtype(), outputs.device());
+  const Tensor arrived = where(all.mask(outputs.dtype()), outputs, nothing);
+  const Tensor completed =
+      complete(arrived, Erasures(shape_, std::move(recoverable), most_losses(), outputs.device()));
+  Tensor cannot_recover = Tensor::empty({1}, outputs.dtype(), outputs.device());
+  cannot_recover.fill_(std::numeric_limits<double>::quiet_NaN());
+  const Tensor mask = Tensor::from(lost, {outputs.size(0), shape_.k, 1}, outputs.device());
+  return where(cast(mask, outputs.dtype()), cannot_recover, completed);
 }
 
 Tensor ask_workers(QueryCode& code, Module& base, const Tensor& groups,

@@ -46,6 +46,10 @@ class QueryCode {
   // decode() with the answers that did arrive in the rows of the units that are not missing. For
   // systematic codes; the others' decode() is complete already.
   Tensor complete(const Tensor& outputs, const Erasures& erasures);
+  // complete() for a service, which refuses nothing: an answer with a NaN or an infinity in it
+  // counts as missing, too, and where a group then misses more than most_losses() the rows that
+  // would be reconstructions are NaN, which says "cannot recover". missing: a pattern per group.
+  Tensor answer(const Tensor& outputs, const std::vector<ErasurePattern>& missing);
 
   // ---- choosing and explaining ----
   // Settles what the code leaves open (a smoothing parameter, say) by trying it on images that are

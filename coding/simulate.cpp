@@ -53,11 +53,15 @@ int reconstructed_rows(const QueryCode& code, const ErasurePattern& pattern) {
   return code.systematic() ? static_cast<int>(pattern.lost_data(k).size()) : k;
 }
 
-Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& batch,
-                               const Erasures& scenarios) {
+namespace {
+
+// `decode`: (outputs (G·S, k+r, classes), scenarios) → (G·S, k, classes)
+template <class Decode>
+Reconstruction reconstruct(QueryCode& code, Module& base, const GroupBatch& batch,
+                           const Erasures& scenarios, Decode decode) {
   const std::int64_t G = batch.groups.size(0), k = code.shape().k, units = code.shape().units();
   check(G > 0 && scenarios.groups() % G == 0,
-        "[simulate_losses] {} scenarios cannot be shared by {} groups", scenarios.groups(), G);
+        "[simulate] {} scenarios cannot be shared by {} groups", scenarios.groups(), G);
   const std::int64_t S = scenarios.groups() / G;
   const std::int64_t classes = batch.data_outputs.size(2);
 
@@ -66,7 +70,7 @@ Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& 
   const Tensor repeated =
       reshape(broadcast_to(reshape(outputs, {G, 1, units, classes}), {G, S, units, classes}),
               {G * S, units, classes});
-  const Tensor decoded = code.decode(repeated, scenarios);
+  const Tensor decoded = decode(repeated, scenarios);
 
   const Tensor rows_of_lost = code.systematic()
                                   ? scenarios.lost_rows()
@@ -81,6 +85,24 @@ Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& 
                         {G * S * k, classes});
   lost.labels = lost_of(reshape(batch.labels, {G, 1, k}), {G, S, k}, {G * S * k});
   return lost;
+}
+
+}  // namespace
+
+Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& batch,
+                               const Erasures& scenarios) {
+  return reconstruct(code, base, batch, scenarios,
+                     [&](const Tensor& outputs, const Erasures& erasures) {
+                       return code.decode(outputs, erasures);
+                     });
+}
+
+Reconstruction simulate_service(QueryCode& code, Module& base, const GroupBatch& batch,
+                                const Erasures& scenarios) {
+  return reconstruct(code, base, batch, scenarios,
+                     [&](const Tensor& outputs, const Erasures& erasures) {
+                       return code.answer(outputs, erasures.patterns());
+                     });
 }
 
 }  // namespace understudy

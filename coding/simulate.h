@@ -54,5 +54,8 @@ struct Reconstruction {
 // back to the code.
 Reconstruction simulate_losses(QueryCode& code, Module& base, const GroupBatch& batch,
                                const Erasures& scenarios);
+// The same as a service would see it, by QueryCode::answer: what could not be recovered is NaN.
+Reconstruction simulate_service(QueryCode& code, Module& base, const GroupBatch& batch,
+                                const Erasures& scenarios);
 
 }  // namespace understudy

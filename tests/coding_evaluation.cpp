@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "coding/baselines.h"
@@ -172,6 +173,54 @@ TEST_SUITE("coding") {
     CHECK(score.patterns[2].recovered == 3 + 1);
     CHECK(score.patterns[2].correct == 2 + 1);
     CHECK(score.squared_error == doctest::Approx(3.0 / 18));
+    // With all three workers a and b are exact.
+    CHECK(score.model_accuracy == doctest::Approx(5.0 / 6));
+    CHECK(score.available_accuracy == doctest::Approx(5.0 / 6));
+    CHECK(score.calibration.count() == 18);
+  }
+
+  TEST_CASE("answers: nonsense counts as missing, and too much missing cannot be recovered") {
+    Neighbour code;
+    const float nan = std::nanf("");
+    const float infinity = std::numeric_limits<float>::infinity();
+    const Tensor outputs = Tensor::from(
+        std::vector<float>{
+            1,        2, nan, 4,         5, 6,   // unit 1 is nonsense
+            infinity, 2, nan, 4,         5, 6,   // units 0 and 1 are
+            1,        2, 3,   4,         5, 6,   // unit 0 is missing
+            1,        2, 3,   -infinity, 5, 6},  // unit 0 is missing, unit 1 nonsense
+        {4, 3, 2});
+    const std::vector<float> answers = code.answer(outputs, {{}, {}, {0}, {0}}).to_vector<float>();
+    CHECK(std::vector<float>(answers.begin(), answers.begin() + 4) ==
+          std::vector<float>{1, 2, 1, 2});
+    for (int i = 4; i < 8; ++i) CHECK(std::isnan(answers[i]));
+    CHECK(std::vector<float>(answers.begin() + 8, answers.begin() + 12) ==
+          std::vector<float>{3, 4, 3, 4});
+    for (int i = 12; i < 16; ++i) CHECK(std::isnan(answers[i]));
+
+    // Every answer of a code that is not systematic is lost with the group.
+    Mixed mixed;
+    const Tensor row = Tensor::from(std::vector<float>{nan, 1, 2, 3, 4, 5}, {1, 3, 2});
+    const std::vector<float> two_lost = mixed.answer(row, {{2}}).to_vector<float>();
+    for (const float value : two_lost) CHECK(std::isnan(value));
+    const std::vector<float> one_lost = mixed.answer(row, {{}}).to_vector<float>();
+    CHECK(one_lost == std::vector<float>{4, 5, 4 - 2, 5 - 3});
+  }
+
+  TEST_CASE("an evaluation counts what cannot be recovered as wrong") {
+    const Dataset data = hand_made();
+    PixelModel base;
+    Tensor outputs = all_outputs(base, data);
+    outputs.mutable_data<float>()[0] = std::nanf("");  // the model fails on image 0
+    Neighbour code;
+    const CodeScore score = evaluate_code(code, base, data, outputs, standard_patterns(code));
+    // In the first group nothing is left when image 1's answer is missing, too.
+    CHECK(score.unrecovered == 1);
+    CHECK(score.erasures() == 6);
+    CHECK(score.patterns[1].correct == 0);
+    CHECK(score.calibration.count() == 6);
+    CHECK(score.calibration.bins()[0].count == 1);
+    CHECK(std::isfinite(score.squared_error));
   }
 
   TEST_CASE("an evaluation asks in evaluation mode and puts the mode back") {

@@ -8,8 +8,8 @@
 
 #include "coding/evaluation.h"
 #include "coding/learned/learned_code.h"
-#include "coding/learned/losses.h"
-#include "coding/learned/training.h"
+#include "coding/losses.h"
+#include "coding/training.h"
 #include "datasets/loader.h"
 #include "engine/ops.h"
 #include "kernels/check.h"

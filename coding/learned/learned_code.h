@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "coding/learned/networks.h"
-#include "coding/query_code.h"
-#include "engine/nn/module.h"
+#include "coding/trainable_code.h"
 #include "engine/random.h"
 #include "engine/safetensors.h"
 
@@ -28,10 +27,11 @@ struct LearnedCodeOptions {
   ChannelLayout channels = ChannelLayout::aligned;
   Shape image;  // (H, W, C)
   std::int64_t classes = 10;
+  BaseIdentity base = {};
 };
 const std::vector<std::string>& encoder_names();  // mlp, conv
 
-class LearnedCode : public QueryCode, public Module {
+class LearnedCode : public TrainableCode {
  public:
   // UsageError for an unknown encoder, r = 0, or an image that is not (H, W, C).
   LearnedCode(const LearnedCodeOptions& options, Generator& generator);
@@ -41,8 +41,12 @@ class LearnedCode : public QueryCode, public Module {
   std::int64_t encode_multiply_adds(const Shape& image) const override;
   std::int64_t decode_multiply_adds(std::int64_t classes) const override;
 
-  // As a module it encodes; its parameters are "encoder.…" and "decoder.…".
-  Tensor forward(const Tensor& groups) override { return encode(groups); }
+  // Encoder and decoder.
+  std::vector<Part> parts() override;
+  // On the rows that are missing under each scenario.
+  Tensor training_loss(Module& base, const GroupBatch& batch, const Erasures& scenarios,
+                       CodeLoss loss) override;
+  // Parameters are "encoder.…" and "decoder.…".
   void members(Members& m) override;
   PlaneEncoder& encoder() { return *encoder_; }
   OutputDecoder& decoder() { return *decoder_; }
@@ -50,6 +54,7 @@ class LearnedCode : public QueryCode, public Module {
  protected:
   Tensor encode_groups(const Tensor& groups) override;
   Tensor decode_outputs(const Tensor& outputs, const Erasures& erasures) override;
+  std::map<std::string, std::string> metadata() const override;
 
  private:
   LearnedCodeOptions options_;
@@ -57,9 +62,8 @@ class LearnedCode : public QueryCode, public Module {
   std::unique_ptr<OutputDecoder> decoder_;
 };
 
-// A file of a learned code describes itself: k, r, encoder, channels, image and classes are in its
-// metadata. Reading gives the code back; Error naming the file and what does not fit.
-Safetensors to_safetensors(LearnedCode& code);
-std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content, const std::string& file);
+// What TrainableCode::to_safetensors() wrote. Error that says what does not fit; read_code()
+// (coding/code_file.h) names the file.
+std::unique_ptr<LearnedCode> read_learned_code(const Safetensors& content);
 
 }  // namespace understudy

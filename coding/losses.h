@@ -1,4 +1,4 @@
-// What a learned code is trained to minimise (arXiv 1806.01259).
+// What a code that is trained minimises (arXiv 1806.01259).
 #pragma once
 
 #include <string>

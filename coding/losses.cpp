@@ -1,4 +1,4 @@
-#include "coding/learned/losses.h"
+#include "coding/losses.h"
 
 #include "engine/ops.h"
 #include "kernels/check.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "coding/learned/learned_code.h"
-#include "coding/learned/losses.h"
+#include "coding/losses.h"
 #include "coding/simulate.h"
 #include "engine/optim/optimizer.h"
 

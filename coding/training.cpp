@@ -1,4 +1,4 @@
-#include "coding/learned/training.h"
+#include "coding/training.h"
 
 #include <algorithm>
 #include <cmath>
