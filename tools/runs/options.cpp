@@ -222,4 +222,16 @@ nlohmann::json Options::identity() const {
   return result;
 }
 
+std::vector<std::string> split_list(const std::string& text, const char* flag) {
+  std::vector<std::string> items;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    items.push_back(text.substr(begin, comma - begin));
+    if (items.back().empty())
+      throw UsageError(fmt::format("{} '{}': an item between the commas is empty", flag, text));
+    begin = comma + 1;
+  }
+  return items;
+}
+
 }  // namespace understudy

@@ -128,4 +128,7 @@ class Options {
   bool threads_given_ = false;
 };
 
+// "a,b" to {"a", "b"}. UsageError naming `flag` for an empty item.
+std::vector<std::string> split_list(const std::string& text, const char* flag);
+
 }  // namespace understudy

@@ -1,0 +1,74 @@
+#include "tools/compare_codes/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace understudy {
+namespace {
+
+using nlohmann::json;
+
+double percent(const json& row, const char* key) { return 100 * row.at(key).get<double>(); }
+
+// Multiply-adds of encoding one group over those of one answer of the model; "–" where the model's
+// cannot be counted.
+std::string arithmetic(const json& row) {
+  if (!row.contains("base_multiply_adds")) return "–";
+  return fmt::format("{:.3g}", row.at("encode_multiply_adds").get<double>() /
+                                   row.at("base_multiply_adds").get<double>());
+}
+
+// Pads by characters, not bytes.
+std::string right(const std::string& text, std::size_t width) {
+  const auto length = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+  return std::string(length < width ? width - length : 0, ' ') + text;
+}
+
+void print_row(const json& row) {
+  fmt::print(
+      "{:<24}{:>3}{:>3}{:>9.2f}{:>10.2f}{:>10.2f}{:>9.2f}{:>10.3g}{:>8.0f}{}{:>9.1f}{:>9.1f}\n",
+      row.at("code").get<std::string>(), row.at("k").get<int>(), row.at("r").get<int>(),
+      percent(row, "test_accuracy"), percent(row, "test_overall_accuracy"),
+      percent(row, "test_recovery_accuracy"), percent(row, "test_accuracy_10_percent_unavailable"),
+      row.at("test_squared_error").get<double>(), row.at("extra_machines_percent").get<double>(),
+      right(arithmetic(row), 9), row.at("encode_us").get<double>(),
+      row.at("decode_us").get<double>());
+}
+
+}  // namespace
+
+void print_comparison(const json& result) {
+  fmt::print("{:<24}{:>3}{:>3}{:>9}{:>10}{:>10}{:>9}{:>10}{:>8}{:>9}{:>9}{:>9}\n", "", "", "",
+             "all", "rebuilt", "", "10 %", "logits'", "extra", "encoder", "encode", "decode");
+  fmt::print("{:<24}{:>3}{:>3}{:>9}{:>10}{:>10}{:>9}{:>10}{:>8}{:>9}{:>9}{}\n", "code", "k", "r",
+             "answer", "right", "recovered", "missing", "error", "mach. %", "/ model", "µs",
+             right("µs", 9));
+  // The best recovery-accuracy at each price, replication (always 100 %) left out.
+  std::map<double, const json*> best;
+  for (const json& row : result.at("rows")) {
+    print_row(row);
+    if (row.at("code") == "replication" || row.at("r") == 0) continue;
+    const json*& leader = best[row.at("extra_machines_percent").get<double>()];
+    const char* key = "test_recovery_accuracy";
+    if (!leader || leader->at(key).get<double>() < row.at(key).get<double>()) leader = &row;
+  }
+  fmt::print(
+      "\nAccuracies and shares in %. Rebuilt right: accuracy of the answers that were worked out "
+      "from others, over every\npattern of up to r machines that do not answer; recovered: how "
+      "often "
+      "they name the class that the model would\nhave named; 10 % missing: what users see when a "
+      "tenth of the answers is rebuilt. Encoder / model: multiply-adds.\nA code that is not "
+      "systematic rebuilds every answer of a group, also when nobody is late (all answer).\n\n");
+  for (const auto& [extra, row] : best)
+    fmt::print(
+        "best of these at {:.1f} % extra machines: {}, k = {}, r = {}: recovery-accuracy {:.2f} "
+        "%\n",
+        extra, row->at("code").get<std::string>(), row->at("k").get<int>(), row->at("r").get<int>(),
+        percent(*row, "test_recovery_accuracy"));
+}
+
+}  // namespace understudy
