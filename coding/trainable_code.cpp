@@ -1,5 +1,6 @@
 #include "coding/trainable_code.h"
 
+#include <charconv>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -21,6 +22,18 @@ const CodePurpose& checked(const CodePurpose& purpose) {
   return purpose;
 }
 
+std::int64_t number(const Safetensors& content, const std::string& key) {
+  const auto found = content.metadata.find(key);
+  check(found != content.metadata.end(),
+        "expected the file of a code, but its metadata have no \"{}\"", key);
+  const std::string& text = found->second;
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc() && end == text.data() + text.size() && value >= 0,
+        "metadata \"{}\" should be a number from 0 to 2147483647, found \"{}\"", key, text);
+  return value;
+}
+
 }  // namespace
 
 std::string model_checksum(Module& model) {
@@ -35,6 +48,25 @@ std::string model_checksum(Module& model) {
 }
 
 BaseIdentity identity_of(Model& base) { return {base.describe(), model_checksum(base)}; }
+
+CodePurpose purpose_in(const Safetensors& content) {
+  CodePurpose purpose;
+  purpose.shape.k = static_cast<int>(number(content, "understudy.k"));
+  purpose.shape.r = static_cast<int>(number(content, "understudy.r"));
+  purpose.image = {number(content, "understudy.height"), number(content, "understudy.width"),
+                   number(content, "understudy.image_channels")};
+  purpose.classes = number(content, "understudy.classes");
+  // No product of sizes overflows within these.
+  check(purpose.image[0] < 32768 && purpose.image[1] < 32768 && purpose.image[2] < 32768,
+        "images of {}×{}×{} are not those of a code", purpose.image[0], purpose.image[1],
+        purpose.image[2]);
+  const auto text = [&](const char* key) {
+    const auto found = content.metadata.find(key);
+    return found == content.metadata.end() ? std::string() : found->second;
+  };
+  purpose.base = {text("understudy.base.model"), text("understudy.base.sha256")};
+  return checked(purpose);
+}
 
 TrainableCode::TrainableCode(CodePurpose purpose)
     : QueryCode(checked(purpose).shape), purpose_(std::move(purpose)) {}

@@ -34,6 +34,9 @@ struct CodePurpose {
   BaseIdentity base = {};
 };
 
+// What the file of a code says of it. Error for metadata that are missing or impossible.
+CodePurpose purpose_in(const Safetensors& content);
+
 class TrainableCode : public QueryCode, public Module {
  public:
   // UsageError for r = 0, an image that is not (H, W, C) and no class.
@@ -47,6 +50,8 @@ class TrainableCode : public QueryCode, public Module {
     Module* module;
   };
   virtual std::vector<Part> parts() = 0;
+  // Groups in a step, as published for the k's that were.
+  virtual std::int64_t groups_per_batch() const = 0;
   // The loss of a batch, recorded: `scenarios` = Erasures::scenarios(patterns, G). The base model is
   // frozen and in evaluation mode. UsageError for a loss that the code is not trained with.
   virtual Tensor training_loss(Module& base, const GroupBatch& batch, const Erasures& scenarios,

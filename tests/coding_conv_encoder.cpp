@@ -138,7 +138,7 @@ TEST_SUITE("coding") {
       const Tensor alone = code.encoder()(planes);
       CHECK(relative_error(widened(select(parities, 4, c)), widened(alone)) <= 1e-5);
     }
-    const Safetensors content = to_safetensors(code);
+    const Safetensors content = code.to_safetensors();
     CHECK(content.at("encoder.conv1.weight").shape() == Shape{40, 2, 3, 3});  // PyTorch's order
     const auto again =
         read_learned_code(parse_safetensors(format_safetensors(content), "code"), "code");

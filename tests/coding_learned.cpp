@@ -180,9 +180,13 @@ TEST_SUITE("coding") {
   }
 
   TEST_CASE("groups per step are those published") {
-    CHECK(default_groups_per_batch(2) == 64);
-    CHECK(default_groups_per_batch(5) == 32);
-    CHECK(default_groups_per_batch(200) == 1);
+    Generator generator(1);
+    const auto groups = [&](int k) {
+      return LearnedCode({.shape = {k, 1}, .image = {1, 1, 1}}, generator).groups_per_batch();
+    };
+    CHECK(groups(2) == 64);
+    CHECK(groups(5) == 32);
+    CHECK(groups(63) == 2);
   }
 
   TEST_CASE("a code over small MNIST recovers most answers, for one and for two missing") {

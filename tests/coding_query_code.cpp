@@ -247,7 +247,7 @@ TEST_SUITE("coding") {
   TEST_CASE("a code's file describes itself") {
     LearnedCode code = make_code({2, 1}, {4, 5, 3}, 6, ChannelLayout::interleaved);
     enlarge(code, 15);
-    const Safetensors content = to_safetensors(code);
+    const Safetensors content = code.to_safetensors();
     const auto again =
         read_learned_code(parse_safetensors(format_safetensors(content), "code"), "code");
     CHECK(again->options().shape == CodeShape{2, 1});

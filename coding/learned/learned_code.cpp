@@ -2,11 +2,12 @@
 
 #include <fmt/ranges.h>
 
-#include <charconv>
+#include <algorithm>
 
 #include "coding/learned/conv_encoder.h"
 #include "coding/learned/mlp_decoder.h"
 #include "coding/learned/mlp_encoder.h"
+#include "coding/losses.h"
 #include "engine/nn/pytorch_state.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
@@ -45,28 +46,6 @@ const EncoderKind& encoder_kind(const std::string& name) {
       fmt::format("unknown encoder \"{}\"; there are: {}", name, fmt::join(encoder_names(), ", ")));
 }
 
-const LearnedCodeOptions& checked(const LearnedCodeOptions& options) {
-  validate(options.shape);
-  if (options.shape.r < 1) throw UsageError("a learned code needs r >= 1; got r = 0");
-  if (options.image.rank() != 3 || options.image.count() < 1)
-    throw UsageError(
-        fmt::format("a learned code needs images (H,W,C), got {}", to_string(options.image)));
-  if (options.classes < 1) throw UsageError("a learned code needs at least one class");
-  return options;
-}
-
-std::int64_t number(const Safetensors& content, const std::string& key) {
-  const auto found = content.metadata.find(key);
-  check(found != content.metadata.end(),
-        "expected the file of a learned code, but its metadata have no \"{}\"", key);
-  const std::string& text = found->second;
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  check(error == std::errc() && end == text.data() + text.size() && value >= 0,
-        "metadata \"{}\" should be a number from 0 to 2147483647, found \"{}\"", key, text);
-  return value;
-}
-
 }  // namespace
 
 ChannelLayout channel_layout(const std::string& name) {
@@ -90,7 +69,7 @@ const std::vector<std::string>& encoder_names() {
 }
 
 LearnedCode::LearnedCode(const LearnedCodeOptions& options, Generator& generator)
-    : QueryCode(checked(options).shape),
+    : TrainableCode({options.shape, options.image, options.classes, options.base}),
       options_(options),
       encoder_(encoder_kind(options.encoder).make(options, generator)),
       decoder_(std::make_unique<MlpDecoder>(options.shape, options.classes, generator)) {}
@@ -98,6 +77,22 @@ LearnedCode::LearnedCode(const LearnedCodeOptions& options, Generator& generator
 void LearnedCode::members(Members& m) {
   m.child("encoder", *encoder_);
   m.child("decoder", *decoder_);
+}
+
+std::vector<TrainableCode::Part> LearnedCode::parts() {
+  std::vector<Part> all = {{"encoder", encoder_.get()}, {"decoder", decoder_.get()}};
+  std::erase_if(all, [](const Part& part) { return part.module->parameters().empty(); });
+  return all;
+}
+
+std::int64_t LearnedCode::groups_per_batch() const {
+  return shape().k <= 2 ? 64 : std::max<std::int64_t>(1, 160 / shape().k);
+}
+
+Tensor LearnedCode::training_loss(Module& base, const GroupBatch& batch, const Erasures& scenarios,
+                                  CodeLoss loss) {
+  const Reconstruction lost = simulate_losses(*this, base, batch, scenarios);
+  return code_loss(loss, lost.decoded, lost.target, lost.labels);
 }
 
 Tensor LearnedCode::encode_groups(const Tensor& groups) {
@@ -127,43 +122,26 @@ std::int64_t LearnedCode::decode_multiply_adds(std::int64_t) const {
 
 // ---- files ----
 
-Safetensors to_safetensors(LearnedCode& code) {
-  const LearnedCodeOptions& options = code.options();
-  Safetensors content;
-  for (const NamedTensor& named : pytorch_state(code))
-    content.tensors.emplace_back(named.name, named.tensor);
-  content.metadata = {{"understudy.kind", "learned-code"},
-                      {"understudy.k", std::to_string(options.shape.k)},
-                      {"understudy.r", std::to_string(options.shape.r)},
-                      {"understudy.encoder", options.encoder},
-                      {"understudy.channels", to_string(options.channels)},
-                      {"understudy.height", std::to_string(options.image[0])},
-                      {"understudy.width", std::to_string(options.image[1])},
-                      {"understudy.image_channels", std::to_string(options.image[2])},
-                      {"understudy.classes", std::to_string(options.classes)}};
-  return content;
+std::map<std::string, std::string> LearnedCode::metadata() const {
+  return {{"understudy.kind", "learned-code"},
+          {"understudy.encoder", options_.encoder},
+          {"understudy.channels", to_string(options_.channels)}};
 }
 
 namespace {
 
 LearnedCodeOptions options_in(const Safetensors& content) {
-  LearnedCodeOptions options;
-  options.shape.k = static_cast<int>(number(content, "understudy.k"));
-  options.shape.r = static_cast<int>(number(content, "understudy.r"));
-  options.image = {number(content, "understudy.height"), number(content, "understudy.width"),
-                   number(content, "understudy.image_channels")};
-  options.classes = number(content, "understudy.classes");
+  const CodePurpose purpose = purpose_in(content);
   const auto text = [&](const std::string& key, const std::string& otherwise) {
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? otherwise : found->second;
   };
-  options.encoder = text("understudy.encoder", "mlp");
-  options.channels = channel_layout(text("understudy.channels", "aligned"));
-  // No product of sizes overflows within these.
-  check(options.image[0] < 32768 && options.image[1] < 32768 && options.image[2] < 32768,
-        "images of {}×{}×{} are not those of a learned code", options.image[0], options.image[1],
-        options.image[2]);
-  return checked(options);
+  return {.shape = purpose.shape,
+          .encoder = text("understudy.encoder", "mlp"),
+          .channels = channel_layout(text("understudy.channels", "aligned")),
+          .image = purpose.image,
+          .classes = purpose.classes,
+          .base = purpose.base};
 }
 
 // Networks are as large as the metadata say: the tensors must be there in that size before one is

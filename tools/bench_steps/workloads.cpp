@@ -2,7 +2,7 @@
 
 #include "coding/evaluation.h"
 #include "coding/learned/learned_code.h"
-#include "coding/learned/training.h"
+#include "coding/training.h"
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/optim/optimizer.h"

@@ -6,20 +6,22 @@
 #include <string>
 
 #include "coding/evaluation.h"
-#include "coding/learned/learned_code.h"
+#include "coding/trainable_code.h"
 #include "datasets/dataset.h"
 #include "kernels/device.h"
 #include "models/model.h"
 
 namespace understudy {
 
-// The test numbers of an epoch: accuracies in 0..1, and for r > 1 also by the number of answers that
-// were missing.
-std::map<std::string, double> test_numbers(const CodeScore& score, int r);
+// Whether more answers are recovered than by guessing one of the classes, twice as many at least.
+bool above_chance(double recovery_accuracy, std::int64_t classes);
+
+// The single numbers among score_values (tools/runs/code_values.h).
+std::map<std::string, double> test_numbers(const CodeScore& score, const CodeShape& shape);
 
 // `test` with what needs no training: time and arithmetic, machines, the guess without a code;
-// "learned" is false where fewer than twice as many answers are recovered as by chance.
-nlohmann::json code_result(const std::map<std::string, double>& test, LearnedCode& code,
+// "learned" says whether the test recovery-accuracy is above chance.
+nlohmann::json code_result(const std::map<std::string, double>& test, TrainableCode& code,
                            Model& base, const TrainTest& data, Device device);
 
 // On stdout; the last line is "test recovery-accuracy 97.10 %".

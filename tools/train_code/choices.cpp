@@ -1,0 +1,72 @@
+#include "tools/train_code/choices.h"
+
+#include <fmt/format.h>
+
+#include "coding/learned/learned_code.h"
+#include "kernels/check.h"
+#include "tools/runs/profile_output.h"
+
+namespace understudy {
+namespace {
+
+constexpr const char* learned = "learned";
+
+}  // namespace
+
+void add_choices(Options& options, CodeChoices& choices) {
+  add_data_options(options, choices.data);
+  options.add("base", &choices.base, "the trained model: its run folder or safetensors file");
+  options.add("model", &options.common.model,
+              "architecture of a --base file that does not say it, e.g. 'mlp 784-200-100-10'");
+  options.add("code", &choices.code, "what is trained").one_of({learned});
+  options.add("k", &choices.k, "inputs of a group").at_least(1).at_most(32);
+  options.add("r", &choices.r, "parity inputs of a group").at_least(1).at_most(8);
+  options.add("encoder", &choices.encoder, "of a learned code: what makes the parities")
+      .one_of(encoder_names());
+  options
+      .add("loss", &choices.loss,
+           "of a learned code: mse and kl imitate the base model, xent aims at the labels")
+      .one_of({"mse", "kl", "xent"});
+  options
+      .add("channels", &choices.channels,
+           "of a learned code: which colour planes are encoded together")
+      .one_of({"aligned", "interleaved"});
+  options
+      .add("batch-size", &options.common.batch_size,
+           "images in a step, a multiple of k; 0: as published, 64 groups for k = 2, 32 groups or "
+           "160 images beyond")
+      .at_least(0)
+      .at_most(1 << 20);
+  options.add("weight-decay", &choices.weight_decay, "L2, in the gradient").at_least(0);
+  options
+      .add("validation", &choices.validation,
+           "training images set aside to choose the best epoch, rounded up to a multiple of k")
+      .at_least(1);
+  add_profile_option(options, choices.profile);
+}
+
+void check_choices(const CommonOptions& common, const CodeChoices& choices) {
+  if (choices.base.empty())
+    throw UsageError(
+        "--base is needed: the run folder or safetensors file of a trained model, as "
+        "train_classifier --out DIR makes one");
+  if (common.batch_size % choices.k != 0)
+    throw UsageError(
+        fmt::format("--batch-size {}: is no multiple of --k {}; whole groups are needed",
+                    common.batch_size, choices.k));
+}
+
+std::unique_ptr<TrainableCode> make_code(const CodeChoices& choices, const Shape& image,
+                                         Model& base, Generator& generator) {
+  const CodeShape shape{static_cast<int>(choices.k), static_cast<int>(choices.r)};
+  return std::make_unique<LearnedCode>(
+      LearnedCodeOptions{.shape = shape,
+                         .encoder = choices.encoder,
+                         .channels = channel_layout(choices.channels),
+                         .image = image,
+                         .classes = base.classes(),
+                         .base = identity_of(base)},
+      generator);
+}
+
+}  // namespace understudy
