@@ -3,10 +3,22 @@
 #include <fmt/ranges.h>
 
 #include "coding/baselines.h"
+#include "coding/matrix/berrut_code.h"
+#include "coding/matrix/exact_code.h"
 #include "kernels/check.h"
 
 namespace understudy {
 namespace {
+
+template <PointLayout layout>
+std::unique_ptr<QueryCode> make_berrut(const CodeRequest& request) {
+  return std::make_unique<BerrutCode>(layout, request.shape);
+}
+
+template <PointLayout layout>
+std::unique_ptr<QueryCode> make_exact_berrut(const CodeRequest& request) {
+  return exact_berrut_code(layout, request.shape);
+}
 
 constexpr QueryCodeKind kinds[] = {
     {"none", "no parity: a missing answer is guessed to be the most frequent class",
@@ -17,6 +29,20 @@ constexpr QueryCodeKind kinds[] = {
      [](const CodeRequest& request) -> std::unique_ptr<QueryCode> {
        return std::make_unique<Replication>(request.shape.k, request.shape.r);
      }},
+    {"mean", "weighted means of the data, solved for what is missing",
+     [](const CodeRequest& request) -> std::unique_ptr<QueryCode> {
+       return mean_code(request.shape);
+     }},
+    {"berrut", "Berrut rational interpolation (ApproxIFER): every query is a mixture",
+     make_berrut<PointLayout::spread>},
+    {"berrut-released", "the same at the points of ApproxIFER's published code",
+     make_berrut<PointLayout::released>},
+    {"systematic-berrut", "the same with the data themselves as the first k queries",
+     make_berrut<PointLayout::systematic>},
+    {"berrut-exact", "berrut's queries, decoded exactly for a linear model",
+     make_exact_berrut<PointLayout::spread>},
+    {"systematic-berrut-exact", "systematic-berrut's queries, decoded exactly for a linear model",
+     make_exact_berrut<PointLayout::systematic>},
 };
 
 }  // namespace

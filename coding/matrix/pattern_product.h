@@ -1,0 +1,19 @@
+// Many small products at once: a batch in which few different matrices are used over and over.
+#pragma once
+
+#include <vector>
+
+#include "coding/matrix/dense.h"
+#include "engine/tensor.h"
+
+namespace understudy {
+
+// (rows, columns) of that type there.
+Tensor as_tensor(const Matrix& matrix, DType dtype, Device device);
+
+// y[b] = matrices[which[b]] · x[b]: x (B, n, C), matrices (m, n) each → (B, m, C). Gradients flow
+// to x. One product for each matrix, with all the x that it is used for side by side.
+Tensor product_by_pattern(const std::vector<Matrix>& matrices, const std::vector<int>& which,
+                          const Tensor& x);
+
+}  // namespace understudy
