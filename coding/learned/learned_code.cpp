@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "coding/learned/conv_encoder.h"
+#include "coding/learned/fixed_encoder.h"
 #include "coding/learned/mlp_decoder.h"
 #include "coding/learned/mlp_encoder.h"
 #include "coding/losses.h"
+#include "coding/matrix/parity_rows.h"
 #include "engine/nn/pytorch_state.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
@@ -20,6 +22,8 @@ struct EncoderKind {
   std::unique_ptr<PlaneEncoder> (*make)(const LearnedCodeOptions& options, Generator& generator);
   ParameterShapes (*shapes)(const LearnedCodeOptions& options);  // as in files
 };
+
+ParameterShapes no_parameters(const LearnedCodeOptions&) { return {}; }
 
 constexpr EncoderKind encoder_kinds[] = {
     {"mlp",
@@ -37,6 +41,16 @@ constexpr EncoderKind encoder_kinds[] = {
      [](const LearnedCodeOptions& options) {
        return ConvEncoder::parameter_shapes(options.shape);
      }},
+    {"mean",
+     [](const LearnedCodeOptions& options, Generator&) -> std::unique_ptr<PlaneEncoder> {
+       return std::make_unique<FixedEncoder>(mean_rows(options.shape));
+     },
+     no_parameters},
+    {"berrut",
+     [](const LearnedCodeOptions& options, Generator&) -> std::unique_ptr<PlaneEncoder> {
+       return std::make_unique<FixedEncoder>(systematic_berrut_rows(options.shape));
+     },
+     no_parameters},
 };
 
 const EncoderKind& encoder_kind(const std::string& name) {

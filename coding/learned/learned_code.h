@@ -29,7 +29,9 @@ struct LearnedCodeOptions {
   std::int64_t classes = 10;
   BaseIdentity base = {};
 };
-const std::vector<std::string>& encoder_names();  // mlp, conv
+// "mlp" and "conv" are trained; "mean" and "berrut" are the encoders of codes without training, with
+// a decoder that is trained for them.
+const std::vector<std::string>& encoder_names();
 
 class LearnedCode : public TrainableCode {
  public:
@@ -41,7 +43,7 @@ class LearnedCode : public TrainableCode {
   std::int64_t encode_multiply_adds(const Shape& image) const override;
   std::int64_t decode_multiply_adds(std::int64_t classes) const override;
 
-  // Encoder and decoder.
+  // "encoder", where it has parameters, and "decoder".
   std::vector<Part> parts() override;
   // 64 for k = 2 and 32 for k = 5 were published; between them, and beyond, whole groups that make
   // about the same 128 to 160 images.
