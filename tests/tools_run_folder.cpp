@@ -117,6 +117,29 @@ TEST_SUITE("tools") {
               "holds a finished run with other settings (epochs 3, now 5)"));
   }
 
+  TEST_CASE("a run that is older than a setting had its default") {
+    const TemporaryFolder temporary;
+    const fs::path out = temporary.path() / "run";
+    {
+      Run run(out, {"--epochs", "3"});
+      run.folder->write_header(data);
+    }
+    std::ofstream(out / "last.safetensors") << "a checkpoint";
+    auto header = nlohmann::json::parse(read(out / "header.json"));
+    CHECK(header["settings"].erase("model") == 1);
+    std::ofstream(out / "header.json") << header;
+    {
+      const Run again(out, {"--epochs", "3", "--resume"});
+      CHECK(again.folder->state() == RunFolder::State::unfinished);
+    }
+    CHECK(has(refusal(out, {"--epochs", "3", "--resume", "--model", "logistic"}),
+              "model \"mlp\", now \"logistic\""));
+    // A setting that there is no more says what it was.
+    header["settings"]["depth"] = 4;
+    std::ofstream(out / "header.json") << header;
+    CHECK(has(refusal(out, {"--epochs", "3", "--resume"}), "depth 4, now unset"));
+  }
+
   TEST_CASE("folders that are no run's are left alone") {
     const TemporaryFolder temporary;
     CHECK(refusal(temporary.path(), {}) == "");  // empty

@@ -222,6 +222,13 @@ nlohmann::json Options::identity() const {
   return result;
 }
 
+nlohmann::json Options::completed(nlohmann::json identity) const {
+  for (const auto& setting : settings_)
+    if (identity.is_object() && !setting->is_free() && !identity.contains(setting->name()))
+      identity[setting->name()] = setting->default_value();
+  return identity;
+}
+
 std::vector<std::string> split_list(const std::string& text, const char* flag) {
   std::vector<std::string> items;
   for (std::size_t begin = 0; begin <= text.size();) {

@@ -61,6 +61,7 @@ class Setting {
   // The value now, as it would be typed; "" for an empty one.
   std::string text() const;
   nlohmann::json json() const;
+  const nlohmann::json& default_value() const { return default_; }  // likewise, as registered
   // The value now as a line of config.toml: batch-size = 128
   std::string toml() const;
   // "at least 1", "one of adam, sgd"; "" where anything goes.
@@ -72,6 +73,7 @@ class Setting {
   std::string name_;
   Target target_;
   std::string help_;
+  nlohmann::json default_;
   double low_ = -std::numeric_limits<double>::infinity();
   double high_ = std::numeric_limits<double>::infinity();
   bool low_excluded_ = false;
@@ -118,6 +120,9 @@ class Options {
   std::string toml() const;
   // The settings that determine the result, by name.
   nlohmann::json identity() const;
+  // `identity`, of another run, with the defaults of the settings that it lacks: it is older than
+  // they are, and a new setting's default is what programs did before.
+  nlohmann::json completed(nlohmann::json identity) const;
 
  private:
   void read_file(std::vector<bool>& is_set);

@@ -109,7 +109,8 @@ RunFolder::RunFolder(Options& options, const std::vector<fs::path>& inputs)
   if (header.value("program", "") != options.program().name)
     throw UsageError(fmt::format("--out {}: holds {} of {}; choose another folder", name, kind,
                                  header.value("program", "another program")));
-  const std::string changed = differences(header.value("settings", json()), options.identity());
+  const std::string changed =
+      differences(options.completed(header.value("settings", json())), options.identity());
   if (!changed.empty())
     throw UsageError(
         fmt::format("--out {}: holds {} with other settings ({}); choose another "

@@ -42,7 +42,7 @@ bool convert_bool(const std::string& text, const std::string& source) {
 }  // namespace
 
 Setting::Setting(std::string name, Target target, std::string help)
-    : name_(std::move(name)), target_(target), help_(std::move(help)) {}
+    : name_(std::move(name)), target_(target), help_(std::move(help)), default_(json()) {}
 
 Setting& Setting::at_least(double low) {
   low_ = low;
