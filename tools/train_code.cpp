@@ -90,12 +90,8 @@ void train_code(int argc, char** argv) {
         choices.validation, data.train.size(), common.dataset,
         std::max<std::int64_t>(1, data.train.size() / 12)));
 
-  // base model: frozen, its answers computed once
+  // base model: frozen
   const std::unique_ptr<Model> base = load_base_model(choices.base, common.model, data.train);
-  progress.line(
-      fmt::format("answers of the base model to {} images", data.train.size() + data.test.size()));
-  const Tensor train_outputs = all_outputs(*base, data.train);
-  const Tensor test_outputs = all_outputs(*base, data.test);
 
   // code
   const Shape& images = data.train.images.shape();
@@ -107,6 +103,12 @@ void train_code(int argc, char** argv) {
                       {.loss = code_loss_named(choices.loss),
                        .lr = common.lr,
                        .weight_decay = choices.weight_decay});
+
+  // the base model's answers, computed once
+  progress.line(
+      fmt::format("answers of the base model to {} images", data.train.size() + data.test.size()));
+  const Tensor train_outputs = all_outputs(*base, data.train);
+  const Tensor test_outputs = all_outputs(*base, data.test);
 
   // groups of images, prepared ahead of the step
   const std::int64_t batch_size =

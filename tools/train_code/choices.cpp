@@ -3,13 +3,23 @@
 #include <fmt/format.h>
 
 #include "coding/learned/learned_code.h"
+#include "coding/parity/parity_models.h"
 #include "kernels/check.h"
 #include "tools/runs/profile_output.h"
 
 namespace understudy {
 namespace {
 
-constexpr const char* learned = "learned";
+const char* const learned = "learned";
+
+// The flags of a learned code that differ from their defaults.
+std::string flags_of_learned(const CodeChoices& choices) {
+  const CodeChoices none;
+  if (choices.encoder != none.encoder) return "--encoder " + choices.encoder;
+  if (choices.loss != none.loss) return "--loss " + choices.loss;
+  if (choices.channels != none.channels) return "--channels " + choices.channels;
+  return "";
+}
 
 }  // namespace
 
@@ -18,7 +28,11 @@ void add_choices(Options& options, CodeChoices& choices) {
   options.add("base", &choices.base, "the trained model: its run folder or safetensors file");
   options.add("model", &options.common.model,
               "architecture of a --base file that does not say it, e.g. 'mlp 784-200-100-10'");
-  options.add("code", &choices.code, "what is trained").one_of({learned});
+  options
+      .add("code", &choices.code,
+           "learned: encoder and decoder; parity-sum and parity-concat: parity models of the base "
+           "model's architecture, asked the sum of the inputs or all of them made smaller")
+      .one_of({learned, "parity-sum", "parity-concat"});
   options.add("k", &choices.k, "inputs of a group").at_least(1).at_most(32);
   options.add("r", &choices.r, "parity inputs of a group").at_least(1).at_most(8);
   options.add("encoder", &choices.encoder, "of a learned code: what makes the parities")
@@ -50,6 +64,9 @@ void check_choices(const CommonOptions& common, const CodeChoices& choices) {
     throw UsageError(
         "--base is needed: the run folder or safetensors file of a trained model, as "
         "train_classifier --out DIR makes one");
+  if (const std::string flag = flags_of_learned(choices); choices.code != learned && !flag.empty())
+    throw UsageError(
+        fmt::format("{}: goes with --code {}, not with {}", flag, learned, choices.code));
   if (common.batch_size % choices.k != 0)
     throw UsageError(
         fmt::format("--batch-size {}: is no multiple of --k {}; whole groups are needed",
@@ -59,6 +76,15 @@ void check_choices(const CommonOptions& common, const CodeChoices& choices) {
 std::unique_ptr<TrainableCode> make_code(const CodeChoices& choices, const Shape& image,
                                          Model& base, Generator& generator) {
   const CodeShape shape{static_cast<int>(choices.k), static_cast<int>(choices.r)};
+  if (choices.code != learned)
+    return std::make_unique<ParityModels>(
+        ParityModelsOptions{
+            .shape = shape,
+            .input = parity_input(choices.code.substr(std::string("parity-").size())),
+            .image = image,
+            .classes = base.classes(),
+            .base = identity_of(base)},
+        generator);
   return std::make_unique<LearnedCode>(
       LearnedCodeOptions{.shape = shape,
                          .encoder = choices.encoder,
