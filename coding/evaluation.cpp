@@ -72,6 +72,13 @@ double CodeScore::overall_accuracy(int losses) const {
   return share(patterns, correct, with_losses(losses));
 }
 
+double CodeScore::group_accuracy() const {
+  if (!systematic) return overall_accuracy(1);
+  // The lost worker has a data unit in k of k + r cases, and then one answer of k is rebuilt.
+  const double rebuilt = 1.0 / shape.units();
+  return (1 - rebuilt) * available_accuracy + rebuilt * overall_accuracy(1);
+}
+
 double CodeScore::accuracy_at(double unavailable) const {
   check(unavailable >= 0 && unavailable <= 1,
         "[accuracy_at] {} of the answers cannot be unavailable: a fraction is in [0, 1]",
@@ -95,6 +102,8 @@ std::vector<double> confidences(const Tensor& outputs) {
 class Tally {
  public:
   Tally(const QueryCode& code, const std::vector<ErasurePattern>& patterns) : code_(code) {
+    score_.shape = code.shape();
+    score_.systematic = code.systematic();
     for (const ErasurePattern& pattern : patterns) score_.patterns.push_back({pattern});
   }
 

@@ -20,12 +20,14 @@ struct PatternScore {
 };
 
 struct CodeScore {
+  CodeShape shape;
+  bool systematic = true;
   std::int64_t groups = 0;
   std::int64_t images = 0;
   double model_accuracy = 0;      // of the base model, over the images of the groups
   double available_accuracy = 0;  // when every worker answers: the model's for a systematic code
-  double squared_error = 0;      // Σ_c (decoded − F(x))², averaged over what was recovered
-  std::int64_t unrecovered = 0;  // answers of which the code said that it cannot recover them
+  double squared_error = 0;       // Σ_c (decoded − F(x))², averaged over what was recovered
+  std::int64_t unrecovered = 0;   // answers of which the code said that it cannot recover them
   std::vector<PatternScore> patterns;
   Calibration calibration;  // of the reconstructed answers, correct meaning the label
 
@@ -35,6 +37,11 @@ struct CodeScore {
   // The same, over the patterns with exactly `losses` missing units; NaN where there are none.
   double recovery_accuracy(int losses) const;
   double overall_accuracy(int losses) const;
+  // Accuracy of all k answers of a group when one of its k + r workers, each as likely, does not
+  // answer: those that arrived and those that had to be reconstructed. The number by which a code
+  // that is not systematic, of which every answer is a reconstruction then, compares with one that
+  // is. Needs the standard patterns.
+  double group_accuracy() const;
   // A(f) = (1 − f) · accuracy available + f · accuracy degraded: when a fraction f of the answers
   // has to be reconstructed.
   double accuracy_at(double unavailable) const;

@@ -125,6 +125,8 @@ TEST_SUITE("coding") {
     CHECK(score.accuracy_at(0) == doctest::Approx(5.0 / 6));
     CHECK(score.recovery_accuracy(1) == doctest::Approx(2.0 / 6));
     CHECK(std::isnan(score.recovery_accuracy(2)));
+    // Three workers, each as likely to be the one: two answers rebuilt, four as they are.
+    CHECK(score.group_accuracy() == doctest::Approx((4 * 5.0 / 6 + 2 * 1.0 / 6) / 6));
     CHECK_THROWS_AS(score.accuracy_at(1.5), Error);
 
     // An order of images makes other groups: (2,3) and (0,5).
@@ -177,6 +179,7 @@ TEST_SUITE("coding") {
     CHECK(score.model_accuracy == doctest::Approx(5.0 / 6));
     CHECK(score.available_accuracy == doctest::Approx(5.0 / 6));
     CHECK(score.calibration.count() == 18);
+    CHECK(score.group_accuracy() == doctest::Approx((5 + 5 + 3) / 18.0));
   }
 
   TEST_CASE("answers: nonsense counts as missing, and too much missing cannot be recovered") {

@@ -12,11 +12,13 @@ namespace understudy {
 
 using nlohmann::json;
 
-json score_values(const CodeScore& score, const CodeShape& shape) {
+json score_values(const CodeScore& score) {
+  const CodeShape& shape = score.shape;
   json values = {{"model_accuracy", score.model_accuracy},
                  {"test_accuracy", score.available_accuracy},
                  {"test_recovery_accuracy", score.recovery_accuracy()},
                  {"test_overall_accuracy", score.overall_accuracy()},
+                 {"test_group_accuracy", score.group_accuracy()},
                  {"test_squared_error", score.squared_error},
                  {"test_accuracy_1_percent_unavailable", score.accuracy_at(0.01)},
                  {"test_accuracy_5_percent_unavailable", score.accuracy_at(0.05)},

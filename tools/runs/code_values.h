@@ -16,6 +16,7 @@ namespace understudy {
 //   test_accuracy                 when every worker answers
 //   test_recovery_accuracy        a reconstruction names the class that the model would have named
 //   test_overall_accuracy         a reconstruction names the label
+//   test_group_accuracy           all answers of a group when one of its k + r workers is missing
 //   …_L_missing                   the same where exactly L of the workers did not answer, for r > 1
 //   test_accuracy_F_percent_unavailable   (1 − f) · all answer + f · reconstructed, f = 1, 5, 10 %
 //   test_squared_error            Σ_c (decoded − F(x))²
@@ -23,7 +24,7 @@ namespace understudy {
 //   calibration                   ten bins {confidence, accuracy, count}; expected_calibration_error
 //   declining                     {share, accuracy}: of what is kept when the least confident
 //                                 share is declined
-nlohmann::json score_values(const CodeScore& score, const CodeShape& shape);
+nlohmann::json score_values(const CodeScore& score);
 
 // What needs no test images: encode_us, decode_us and the same …_in_batch of timing_batch groups;
 // encode_multiply_adds, decode_multiply_adds, base_multiply_adds (absent where it cannot be
