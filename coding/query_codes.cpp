@@ -5,6 +5,7 @@
 #include "coding/baselines.h"
 #include "coding/matrix/berrut_code.h"
 #include "coding/matrix/exact_code.h"
+#include "coding/matrix/spline_code.h"
 #include "kernels/check.h"
 
 namespace understudy {
@@ -18,6 +19,11 @@ std::unique_ptr<QueryCode> make_berrut(const CodeRequest& request) {
 template <PointLayout layout>
 std::unique_ptr<QueryCode> make_exact_berrut(const CodeRequest& request) {
   return exact_berrut_code(layout, request.shape);
+}
+
+template <PointLayout layout>
+std::unique_ptr<QueryCode> make_spline(const CodeRequest& request) {
+  return std::make_unique<SplineCode>(layout, request.shape);
 }
 
 constexpr QueryCodeKind kinds[] = {
@@ -43,6 +49,10 @@ constexpr QueryCodeKind kinds[] = {
      make_exact_berrut<PointLayout::spread>},
     {"systematic-berrut-exact", "systematic-berrut's queries, decoded exactly for a linear model",
      make_exact_berrut<PointLayout::systematic>},
+    {"spline", "smoothing splines through data and answers (NeRCC): every query is a mixture",
+     make_spline<PointLayout::spread>},
+    {"systematic-spline", "the same with the data themselves as the first k queries",
+     make_spline<PointLayout::systematic>},
 };
 
 }  // namespace

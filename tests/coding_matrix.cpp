@@ -52,7 +52,9 @@ const std::vector<std::string> names = {"mean",
                                         "berrut-released",
                                         "systematic-berrut",
                                         "berrut-exact",
-                                        "systematic-berrut-exact"};
+                                        "systematic-berrut-exact",
+                                        "spline",
+                                        "systematic-spline"};
 
 std::unique_ptr<QueryCode> make(const std::string& name, const CodeShape& shape) {
   return make_query_code(name, {.shape = shape, .image = {2, 3, 1}, .classes = 4});

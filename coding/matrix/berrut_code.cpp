@@ -52,19 +52,9 @@ BerrutCode::BerrutCode(PointLayout layout, const CodeShape& shape, int wrong)
 }
 
 Matrix BerrutCode::decoding_matrix(const ErasurePattern& missing) const {
-  std::vector<double> answered;
-  std::vector<int> worker;
-  for (int i = 0; i < shape().units(); ++i) {
-    if (missing.lost(i)) continue;
-    answered.push_back(points_.workers[static_cast<std::size_t>(i)]);
-    worker.push_back(i);
-  }
-  const Matrix weights = berrut_weights(answered, points_.data);
-  Matrix decoding(shape().k, shape().units());
-  for (int j = 0; j < decoding.rows(); ++j)
-    for (int l = 0; l < weights.columns(); ++l)
-      decoding(j, worker[static_cast<std::size_t>(l)]) = weights(j, l);
-  return decoding;
+  const AnsweredWorkers answered = answered_workers(points_, missing);
+  return scattered_columns(berrut_weights(answered.points, points_.data), answered.workers,
+                           shape().units());
 }
 
 std::vector<std::vector<int>> BerrutCode::suspects(const Tensor& outputs,
@@ -79,20 +69,14 @@ std::vector<std::vector<int>> BerrutCode::suspects(const Tensor& outputs,
         name());
   auto answer = values.begin();  // of group g, worker i
   for (std::size_t g = 0; g < found.size(); ++g) {
-    std::vector<int> worker;
-    std::vector<double> at;
-    for (int i = 0; i < shape().units(); ++i) {
-      if (erasures.patterns()[g].lost(i)) continue;
-      worker.push_back(i);
-      at.push_back(points_.workers[static_cast<std::size_t>(i)]);
-    }
-    Matrix answers(static_cast<int>(worker.size()), classes);
+    const auto [workers, points] = answered_workers(points_, erasures.patterns()[g]);
+    Matrix answers(static_cast<int>(workers.size()), classes);
     for (int l = 0; l < answers.rows(); ++l)
-      std::copy_n(answer + worker[static_cast<std::size_t>(l)] * classes, classes,
+      std::copy_n(answer + workers[static_cast<std::size_t>(l)] * classes, classes,
                   answers.row(l).begin());
     answer += shape().units() * classes;
-    for (int l : locate_wrong(at, answers, shape().k, wrong_))
-      found[g].push_back(worker[static_cast<std::size_t>(l)]);
+    for (int l : locate_wrong(points, answers, shape().k, wrong_))
+      found[g].push_back(workers[static_cast<std::size_t>(l)]);
   }
   return found;
 }

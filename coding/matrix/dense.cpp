@@ -91,6 +91,13 @@ Matrix submatrix(const Matrix& a, std::span<const int> rows, std::span<const int
   return part;
 }
 
+Matrix scattered_columns(const Matrix& a, std::span<const int> places, int n) {
+  Matrix wide(a.rows(), n);
+  for (int i = 0; i < a.rows(); ++i)
+    for (int j = 0; j < a.columns(); ++j) wide(i, places[static_cast<std::size_t>(j)]) = a(i, j);
+  return wide;
+}
+
 SingularValues singular_values(const Matrix& a) {
   if (a.rows() < a.columns()) {
     SingularValues svd = singular_values(transposed(a));

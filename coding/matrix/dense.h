@@ -41,6 +41,8 @@ Matrix product(const Matrix& a, const Matrix& b);  // Error when the inner sizes
 Matrix stacked(const Matrix& a, const Matrix& b);
 // The given rows and columns, in that order.
 Matrix submatrix(const Matrix& a, std::span<const int> rows, std::span<const int> columns);
+// (rows, n) with the columns of a at `places`, zeros elsewhere.
+Matrix scattered_columns(const Matrix& a, std::span<const int> places, int n);
 
 // a (m, n) = u · diag(values) · vᵀ with u (m, s), v (n, s), s = min(m, n); values descending.
 struct SingularValues {

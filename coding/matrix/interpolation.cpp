@@ -46,6 +46,16 @@ CodePoints code_points(PointLayout layout, const CodeShape& shape) {
   fail("[code_points] unknown layout {}", static_cast<int>(layout));
 }
 
+AnsweredWorkers answered_workers(const CodePoints& points, const ErasurePattern& missing) {
+  AnsweredWorkers answered;
+  for (int i = 0; i < static_cast<int>(points.workers.size()); ++i) {
+    if (missing.lost(i)) continue;
+    answered.workers.push_back(i);
+    answered.points.push_back(points.workers[static_cast<std::size_t>(i)]);
+  }
+  return answered;
+}
+
 Matrix berrut_weights(std::span<const double> nodes, std::span<const double> at) {
   check(!nodes.empty(), "[berrut_weights] no nodes to interpolate from");
   Matrix weights(static_cast<int>(at.size()), static_cast<int>(nodes.size()));

@@ -25,6 +25,13 @@ enum class PointLayout {
 // UsageError for an impossible shape and for r = 0.
 CodePoints code_points(PointLayout layout, const CodeShape& shape);
 
+// The workers that answered, ascending, and where they are.
+struct AnsweredWorkers {
+  std::vector<int> workers;
+  std::vector<double> points;
+};
+AnsweredWorkers answered_workers(const CodePoints& points, const ErasurePattern& missing);
+
 // Berrut's rational interpolant (1988) through values at `nodes`, read at `at`: (at × nodes), rows
 // ℓ_j(z) = [(−1)^j / (z − t_j)] / Σ_m (−1)^m / (z − t_m). The signs alternate by the place in
 // `nodes`, which are in ascending or descending order: then there is no pole on the line. A row
