@@ -283,7 +283,8 @@ class Programs(InFolder):
             self.assertIn("epoch 2/2", text)
 
 
-PROGRAMS = {"train_classifier", "train_code", "merge_models", "report", "compare_codes"}
+PROGRAMS = {"train_classifier", "train_code", "merge_models", "report", "compare_codes",
+            "reproduce"}
 
 if __name__ == "__main__":
     unittest.main()

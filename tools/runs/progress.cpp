@@ -44,7 +44,8 @@ void Progress::begin(const std::string& label, std::int64_t total, std::int64_t 
   start_ = last_ = std::chrono::steady_clock::now();
 }
 
-void Progress::update(std::int64_t done, const std::string& note) {
+void Progress::update(std::int64_t done, const std::string& note,
+                      std::optional<double> seconds_left) {
   done_ = done;
   if (!bar_) return;
   const auto now = std::chrono::steady_clock::now();
@@ -52,7 +53,8 @@ void Progress::update(std::int64_t done, const std::string& note) {
   last_ = now;
   const double part = total_ > 0 ? static_cast<double>(done_) / static_cast<double>(total_) : 1;
   const int full = static_cast<int>(std::clamp(part, 0.0, 1.0) * bar_width);
-  const std::string left = done_ > first_ ? "  " + duration(seconds_left()) + " left" : "";
+  if (!seconds_left && done_ > first_) seconds_left = this->seconds_left();
+  const std::string left = seconds_left ? "  " + duration(*seconds_left) + " left" : "";
   fmt::print(stderr, "\r\x1b[K{}  {}{}{}{}  {:3.0f} %{}{}{}", label_, colour_ ? "\x1b[32m" : "",
              std::string(static_cast<std::size_t>(full), '#'),
              std::string(static_cast<std::size_t>(bar_width - full), '.'), colour_ ? "\x1b[0m" : "",

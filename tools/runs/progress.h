@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace understudy {
@@ -20,8 +21,10 @@ class Progress {
   void line(const std::string& text);
   // A stretch of work of `total` equal parts, `done` of them done before (a resumed run).
   void begin(const std::string& label, std::int64_t total, std::int64_t done = 0);
-  // `done` parts of it are done. Draws at most ten times a second.
-  void update(std::int64_t done, const std::string& note = "");
+  // `done` parts of it are done. Draws at most ten times a second. Where the parts are not equally
+  // long, the caller knows better how many seconds are left.
+  void update(std::int64_t done, const std::string& note = "",
+              std::optional<double> seconds_left = {});
   // Seconds that the rest of the stretch will take at the speed so far; 0 before the first part.
   double seconds_left() const;
   void end();  // removes the bar

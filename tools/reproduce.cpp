@@ -1,0 +1,336 @@
+// Runs a named experiment: every setting of a paper, say, as runs of the other programs beside this
+// one. It plans the runs, trains what is missing on as many cores as there are, continues what was
+// interrupted, and gathers what they obtained.
+//
+//   build/bin/reproduce quick --out runs/quick
+//   build/bin/reproduce learning-a-code --out runs/paper --width 16 --budget 2h
+//   build/bin/reproduce --list
+//
+// ends with a line like
+//
+//   results: runs/quick/results.jsonl, 8 of 8 settings
+//
+// Steps: the experiment's file → settings → runs → (a budget's choice) → child processes → results.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <string_view>
+
+#include "engine/atomic_file.h"
+#include "kernels/check.h"
+#include "tools/reproduce/budget.h"
+#include "tools/reproduce/children.h"
+#include "tools/reproduce/experiment.h"
+#include "tools/reproduce/outlook.h"
+#include "tools/reproduce/plan.h"
+#include "tools/reproduce/results.h"
+#include "tools/runs/folder_lock.h"
+#include "tools/runs/interrupt.h"
+#include "tools/runs/options.h"
+#include "tools/runs/program.h"
+#include "tools/runs/progress.h"
+
+extern char** environ;
+
+namespace understudy::reproduce {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The flags of this program beside the common ones.
+struct Choices {
+  std::string experiment;
+  fs::path out;
+  std::int64_t jobs = 0;
+  std::string budget;
+  std::vector<std::int64_t> seeds;
+  std::int64_t width = 0;
+  std::int64_t epochs = 0;
+  bool plan = false, collect = false, list = false;
+};
+
+void add_choices(Options& options, Choices& choices) {
+  options.add("out", &choices.out, "gets a folder for each run, logs/ and results.jsonl");
+  options
+      .add("jobs", &choices.jobs, "runs at once, on one core each; 0: as many as there are cores")
+      .at_least(0)
+      .at_most(1024);
+  options.add("budget", &choices.budget,
+              "time that it may take, such as 30m or 2h: epochs and settings are cut to fit");
+  options
+      .add("seeds", &choices.seeds, "instead of the experiment's, the first one's settings first")
+      .at_least(0);
+  options.add("width", &choices.width, "first stage of every resnet18; 0: the experiment's")
+      .at_least(0)
+      .at_most(512);
+  options.add("epochs", &choices.epochs, "at most so many for a code; 0: the experiment's")
+      .at_least(0)
+      .at_most(1e6);
+  options.add("plan", &choices.plan, "print the runs and how long they will take, and end");
+  options.add("collect", &choices.collect, "run nothing, gather what is finished");
+  options.add("list", &choices.list, "print the experiments that have a name, and end");
+}
+
+void list_experiments() {
+  for (const fs::path& file : named_experiments()) {
+    const Experiment experiment = read_experiment(file);
+    fmt::print("{:<18} {} ({} settings)\n", experiment.name, experiment.title,
+               experiment.settings.size());
+  }
+}
+
+// ---- what a run of this program is about, once the flags are read ----
+struct Work {
+  Experiment experiment;
+  std::vector<Setting> settings;  // those to run; fewer than the experiment's after a budget
+  std::vector<std::string> cut;   // what a budget left out, in words
+  std::string command;            // for the results: without places on this machine
+  fs::path out, data_dir, programs;
+  std::string device;
+  int cores = 1;
+  std::size_t jobs = 1;
+
+  fs::path results() const { return out / "results.jsonl"; }
+};
+
+std::string recorded_command(const Choices& choices) {
+  std::string text = "reproduce " + fs::path(choices.experiment).filename().string();
+  if (!choices.budget.empty()) text += " --budget " + choices.budget;
+  if (choices.jobs > 0) text += fmt::format(" --jobs {}", choices.jobs);
+  if (!choices.seeds.empty()) text += fmt::format(" --seeds {}", fmt::join(choices.seeds, ","));
+  if (choices.width > 0) text += fmt::format(" --width {}", choices.width);
+  if (choices.epochs > 0) text += fmt::format(" --epochs {}", choices.epochs);
+  return text;
+}
+
+// Gathers what there is of all settings of the experiment, also of those that a budget leaves out.
+// Returns how many have a result.
+std::size_t gather(const Work& work) {
+  std::vector<nlohmann::json> lines = {
+      experiment_line(work.experiment, machine(work.cores), work.command, work.cut)};
+  for (nlohmann::json& line : published_lines(work.experiment)) lines.push_back(std::move(line));
+  std::size_t count = 0;
+  for (const Setting& setting : work.experiment.settings) {
+    const auto found = result_lines(work.experiment, setting, work.out);
+    count += !found.empty();
+    lines.insert(lines.end(), found.begin(), found.end());
+  }
+  write_results(work.results(), work.experiment.name, lines);
+  return count;
+}
+
+// Children are told everything by flags; of the settings in our environment only those reach them
+// that say where and how to compute.
+std::vector<std::string> child_environment() {
+  std::vector<std::string> names;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string_view text = *entry;
+    if (text.starts_with("UNDERSTUDY_DATA_DIR="))
+      names.push_back("UNDERSTUDY_DATA_DIR=" +
+                      fs::absolute(text.substr(text.find('=') + 1)).string());
+    else if (!text.starts_with("UNDERSTUDY_") || text.starts_with("UNDERSTUDY_ISA="))
+      names.emplace_back(text);
+  }
+  return names;
+}
+
+std::vector<Child> children_of(const Work& work, const Plan& plan, std::vector<std::size_t>& jobs) {
+  std::vector<Child> children;
+  std::vector<std::size_t> place(plan.jobs.size());
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    const Job& job = plan.jobs[i];
+    if (!job.to_run()) continue;
+    Child child{.name = job.folder,
+                .command = {(work.programs / job.program).string()},
+                .folder = work.out,
+                .log = work.out / "logs" / (job.folder + ".log")};
+    check(fs::exists(child.command[0]), "{}: there is no such program, and {} needs it",
+          child.command[0], job.folder);
+    for (const std::string& argument : job.arguments) child.command.push_back(argument);
+    // One thread each, so that as many runs as cores do not crowd one another; a thread that
+    // prepares batches ahead would be one more.
+    for (const char* flag : {"--threads", "1", "--workers", "0", "--quiet", "--resume"})
+      child.command.emplace_back(flag);
+    if (!work.data_dir.empty()) {
+      child.command.emplace_back("--data-dir");
+      child.command.push_back(work.data_dir.string());
+    }
+    child.command.emplace_back("--out");
+    child.command.push_back(job.folder);
+    for (const std::size_t needed : job.after)
+      if (plan.jobs[needed].to_run()) child.after.push_back(place[needed]);
+    place[i] = children.size();
+    jobs.push_back(i);
+    children.push_back(std::move(child));
+  }
+  return children;
+}
+
+// Runs what is missing. Throws Exit where it was interrupted, and Error naming what failed.
+void run_plan(const Work& work, const Plan& plan, std::map<std::string, Speed> speeds,
+              Progress& progress) {
+  using Phase = ChildState::Phase;
+  std::vector<std::size_t> jobs;  // of the children
+  const std::vector<Child> children = children_of(work, plan, jobs);
+  fs::create_directories(work.out / "logs");
+  Outlook outlook(plan, work.out, std::move(speeds));
+  std::vector<ChildState> all(plan.jobs.size(), {.phase = Phase::done});
+  std::vector<bool> told(children.size());
+  auto looked = std::chrono::steady_clock::time_point();
+  bool stopping = false;
+
+  progress.begin(work.experiment.name, 1000);
+  ChildrenOptions options{.at_once = work.jobs,
+                          .stop = [] { return interrupted(); },
+                          .environment = child_environment()};
+  options.watch = [&](const std::vector<ChildState>& states) {
+    std::size_t ended = 0, running = 0;
+    bool news = false;
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      all[jobs[i]] = states[i];
+      ended += states[i].ended();
+      running += states[i].phase == Phase::running;
+      news = news || (states[i].ended() && !told[i]);
+    }
+    if (interrupted() && !stopping) {
+      stopping = true;
+      progress.line(fmt::format("interrupted; {} runs are saving", running));
+    }
+    if (!news && seconds_since(looked) < 1) return;
+    looked = std::chrono::steady_clock::now();
+    outlook.refresh(all);
+    const auto left = outlook.seconds_left(work.jobs);
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      if (told[i] || !states[i].ended()) continue;
+      told[i] = true;
+      if (states[i].phase == Phase::done) {
+        progress.line(fmt::format(
+            "{}: done in {}; {} of {} runs{}", children[i].name, duration(states[i].seconds), ended,
+            states.size(), left && *left > 0 ? fmt::format(", {} left", duration(*left)) : ""));
+        gather(work);
+      } else if (states[i].phase != Phase::interrupted) {
+        progress.line(fmt::format("{}: {}", children[i].name, states[i].reason));
+      }
+    }
+    progress.update(static_cast<std::int64_t>(1000 * outlook.part_done()),
+                    fmt::format("{} of {} runs, {} at work", ended, states.size(), running), left);
+  };
+  const std::vector<ChildState> states = run_children(children, options);
+  progress.end();
+
+  std::string failures;
+  std::size_t failed = 0;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    if (states[i].phase != Phase::failed) continue;
+    ++failed;
+    failures += fmt::format("; {} (logs/{}): {}", children[i].name,
+                            children[i].log.filename().string(), states[i].reason);
+  }
+  if (stopping) {
+    progress.line(fmt::format("interrupted; the same command goes on{}", failures));
+    throw Exit{exit_interrupted};
+  }
+  check(failed == 0, "{} of {} runs failed{}", failed, states.size(), failures);
+}
+
+void print_results(const Work& work) {
+  for (const Setting& setting : work.experiment.settings)
+    for (const nlohmann::json& line : result_lines(work.experiment, setting, work.out)) {
+      const nlohmann::json& values = line.at("values");
+      const auto percent = [&](const char* key) {
+        return values.contains(key) && values[key].is_number()
+                   ? fmt::format("{:.2f} %", 100 * values[key].get<double>())
+                   : std::string("–");
+      };
+      const std::string reduced = line.at("reduced").get<std::string>();
+      fmt::print("{:<52} recovery {:>8}  overall {:>8}{}\n", line.at("setting").get<std::string>(),
+                 percent("test_recovery_accuracy"), percent("test_overall_accuracy"),
+                 reduced.empty() ? "" : "  (" + reduced + ")");
+    }
+}
+
+void print_plan(const Plan& plan) {
+  for (const Job& job : plan.jobs)
+    fmt::print("{:<9} {}\n",
+               job.finished()           ? "done"
+               : !job.needed            ? "unneeded"
+               : job.before.epochs_done ? fmt::format("{}/{}", job.before.epochs_done, job.epochs)
+                                        : "to run",
+               job.command());
+}
+
+void reproduce(int argc, char** argv) {
+  Choices choices;
+  // The one argument without a flag is the first.
+  std::vector<char*> flags(argv, argv + argc);
+  if (argc > 1 && argv[1][0] != '-') {
+    choices.experiment = argv[1];
+    flags.erase(flags.begin() + 1);
+  }
+  Options options(
+      {
+          .name = "reproduce",
+          .summary = "Runs a named experiment and gathers its results: reproduce NAME --out DIR, "
+                     "where NAME is one of --list or a .toml file.",
+          .example = "reproduce quick --out runs/quick\n"
+                     "It ends with: results: runs/quick/results.jsonl, 8 of 8 settings",
+      },
+      {},
+      {"dataset", "model", "epochs", "batch-size", "lr", "seed", "threads", "out", "resume",
+       "json"});
+  add_choices(options, choices);
+  options.parse(static_cast<int>(flags.size()), flags.data());
+  if (choices.list) return list_experiments();
+  if (choices.experiment.empty())
+    throw UsageError("expected the name of an experiment first, e.g. reproduce quick; see --list");
+  if (choices.out.empty())
+    throw UsageError("--out is needed: the folder that gets the runs and results.jsonl");
+  const InterruptGuard interrupt_guard;
+  Progress progress(options.common.quiet);
+
+  Work work;
+  work.experiment = read_experiment(
+      find_experiment(choices.experiment),
+      {.seeds = choices.seeds, .width = choices.width, .most_epochs = choices.epochs});
+  work.settings = work.experiment.settings;
+  work.command = recorded_command(choices);
+  work.out = fs::absolute(choices.out);
+  if (!options.common.data_dir.empty()) work.data_dir = fs::absolute(options.common.data_dir);
+  work.programs = fs::read_symlink("/proc/self/exe").parent_path();
+  work.device = options.common.device_name;
+  work.cores = static_cast<int>(options.common.threads);
+  work.jobs = static_cast<std::size_t>(choices.jobs > 0 ? choices.jobs : options.common.threads);
+
+  if (choices.plan) return print_plan(make_plan(work.settings, work.out, work.device));
+
+  std::error_code error;
+  fs::create_directories(work.out, error);
+  check(!error, "--out {}: cannot make the folder: {}", choices.out.string(), error.message());
+  FolderLock lock;
+  if (!lock.take(work.out))
+    throw UsageError(
+        fmt::format("--out {}: another reproduce is at work in it", choices.out.string()));
+
+  if (!choices.collect) {
+    const Plan plan = make_plan(work.settings, work.out, work.device);
+    progress.line(fmt::format("{}: {} settings, {} runs to do, {} at once", work.experiment.title,
+                              work.settings.size(), plan.to_run(), work.jobs));
+    gather(work);
+    run_plan(work, plan, {}, progress);
+  }
+  const std::size_t obtained = gather(work);
+  print_results(work);
+  fmt::print("results: {}, {} of {} settings\n", (choices.out / "results.jsonl").string(), obtained,
+             work.experiment.settings.size());
+}
+
+}  // namespace
+}  // namespace understudy::reproduce
+
+int main(int argc, char** argv) {
+  return understudy::run_program("reproduce",
+                                 [&] { understudy::reproduce::reproduce(argc, argv); });
+}

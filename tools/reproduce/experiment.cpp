@@ -1,0 +1,378 @@
+#include "tools/reproduce/experiment.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "datasets/dataset.h"
+#include "datasets/digest.h"
+#include "kernels/check.h"
+#include "models/registry.h"
+
+namespace understudy::reproduce {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+// A table of the file, and where errors in it are.
+class Section {
+ public:
+  Section(std::string file, std::string name, const toml::table& table)
+      : file_(std::move(file)), name_(std::move(name)), table_(table) {}
+
+  [[noreturn]] void fail_at(const toml::node& node, const std::string& text) const {
+    throw UsageError(fmt::format("{}:{}: {}: {}", file_, node.source().begin.line, name_, text));
+  }
+  [[noreturn]] void fail_at(const std::string& key, const std::string& expected) const {
+    const toml::node* node = table_.get(key);
+    if (!node) fail_at(table_, fmt::format("{} is missing: expected {}", key, expected));
+    std::ostringstream text;
+    node->visit([&](const auto& value) { text << value; });
+    fail_at(*node, fmt::format("{} = {}: expected {}", key, text.str(), expected));
+  }
+
+  bool has(const std::string& key) const { return table_.contains(key); }
+  const toml::table& table() const { return table_; }
+  const std::string& file() const { return file_; }
+
+  // Keys that nobody knows are mistakes of spelling.
+  void only(const Names& known) const {
+    for (const auto& [key, node] : table_)
+      if (std::find(known.begin(), known.end(), key.str()) == known.end())
+        fail_at(node,
+                fmt::format("unknown key {}; there are: {}", key.str(), fmt::join(known, ", ")));
+  }
+
+  std::string text(const std::string& key, const std::string& otherwise = "") const {
+    if (!has(key)) return otherwise;
+    const auto value = table_.get(key)->value_exact<std::string>();
+    if (!value) fail_at(key, "a text in quotes");
+    return *value;
+  }
+  std::int64_t whole(const std::string& key, std::int64_t low, std::int64_t otherwise) const {
+    if (!has(key)) return otherwise;
+    const auto value = table_.get(key)->value_exact<std::int64_t>();
+    if (!value || *value < low) fail_at(key, fmt::format("a whole number of at least {}", low));
+    return *value;
+  }
+  // A value or a list of them, as they would be typed behind a flag.
+  Names values(const std::string& key, const Names& otherwise = {}) const {
+    if (!has(key)) return otherwise;
+    const toml::node& node = *table_.get(key);
+    Names all;
+    if (const toml::array* list = node.as_array())
+      for (const toml::node& item : *list) all.push_back(typed(key, item));
+    else
+      all.push_back(typed(key, node));
+    if (all.empty()) fail_at(key, "at least one value");
+    return all;
+  }
+  std::vector<std::int64_t> wholes(const std::string& key, std::int64_t low) const {
+    std::vector<std::int64_t> all;
+    for (const std::string& value : values(key)) all.push_back(to_whole(key, value, low));
+    if (all.empty()) fail_at(key, "a list of whole numbers");
+    return all;
+  }
+  std::int64_t to_whole(const std::string& key, const std::string& value, std::int64_t low) const {
+    std::istringstream text(value);
+    std::int64_t number = 0;
+    if (!(text >> number) || !text.eof() || number < low)
+      fail_at(key, fmt::format("whole numbers of at least {}", low));
+    return number;
+  }
+  std::string one_of(const std::string& key, const std::string& value, const Names& known) const {
+    if (std::find(known.begin(), known.end(), value) == known.end())
+      fail_at(key, fmt::format("of {}", fmt::join(known, ", ")));
+    return value;
+  }
+
+ private:
+  std::string typed(const std::string& key, const toml::node& node) const {
+    if (const auto text = node.value_exact<std::string>()) return *text;
+    if (const auto whole = node.value_exact<std::int64_t>()) return fmt::format("{}", *whole);
+    if (const auto number = node.value_exact<double>()) return fmt::format("{}", *number);
+    if (const auto truth = node.value_exact<bool>()) return *truth ? "true" : "false";
+    fail_at(key, "a text, a number, or a list of them");
+  }
+
+  std::string file_, name_;
+  const toml::table& table_;
+};
+
+// What stands under `name` as a flag is added; false is no flag.
+void add_flag(const Section& section, const std::string& name, std::vector<Flag>& flags) {
+  const Names values = section.values(name);
+  if (values.empty() || values == Names{"false"}) return;
+  flags.push_back({name, values == Names{"true"} ? "" : fmt::format("{}", fmt::join(values, ","))});
+}
+
+const Names recipe_flags = {"hidden",          "no-batch-norm", "optimizer", "lr",   "momentum",
+                            "nesterov",        "weight-decay",  "schedule",  "clip", "batch-size",
+                            "label-smoothing", "validation",    "augment"};
+const Names code_flags = {"augment", "batch-size", "lr", "weight-decay", "validation"};
+
+Names operator+(Names a, const Names& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// [base.resnet18], and what [base.resnet18.cifar-10] says instead on that data set.
+BaseModel base_model(const std::string& file, const toml::table& root, const std::string& model,
+                     const std::string& dataset, const Section& user) {
+  const toml::table* recipes = root["base"].as_table();
+  const toml::table* own = recipes ? (*recipes)[model].as_table() : nullptr;
+  if (!own)
+    user.fail_at("base", fmt::format("a model with a recipe: there is no [base.{}]", model));
+
+  const toml::table nothing;
+  const toml::table* special = (*own)[dataset].as_table();
+  const Section usual(file, "base." + model, *own);
+  const Section here(file, fmt::format("base.{}.{}", model, dataset), special ? *special : nothing);
+  const Names keys = Names{"width", "epochs"} + recipe_flags;
+  usual.only(keys + dataset_names());
+  here.only(keys);
+  const auto section_with = [&](const std::string& key) -> const Section& {
+    return here.has(key) ? here : usual;
+  };
+  BaseModel base{.dataset = dataset, .model = model};
+  base.width = section_with("width").whole("width", 0, 0);
+  base.epochs = section_with("epochs").whole("epochs", 1, base.epochs);
+  for (const std::string& name : recipe_flags) add_flag(section_with(name), name, base.flags);
+  return base;
+}
+
+// A key whose values are multiplied with those of the others.
+struct Axis {
+  std::string key;
+  Names values;
+};
+
+// Calls `visit` for every combination; the last axis varies fastest.
+void multiply(const std::vector<Axis>& axes,
+              const std::function<void(const std::map<std::string, std::string>&)>& visit) {
+  std::map<std::string, std::string> chosen;
+  const std::function<void(std::size_t)> go = [&](std::size_t depth) {
+    if (depth == axes.size()) return visit(chosen);
+    for (const std::string& value : axes[depth].values) {
+      chosen[axes[depth].key] = value;
+      go(depth + 1);
+    }
+  };
+  go(0);
+}
+
+// The axes that the section has, in the order in which it writes them.
+std::vector<Axis> axes_of(const Section& section, const Names& keys) {
+  std::vector<std::pair<toml::source_position, Axis>> found;
+  for (const std::string& key : keys)
+    if (section.has(key))
+      found.push_back({section.table().get(key)->source().begin, {key, section.values(key)}});
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Axis> axes;
+  for (auto& [position, axis] : found) axes.push_back(std::move(axis));
+  return axes;
+}
+
+void override_axes(std::vector<Axis>& axes, const std::string& key, const Names& values) {
+  std::erase_if(axes, [&](const Axis& axis) { return axis.key == key; });
+  axes.insert(axes.begin(), {key, values});
+}
+
+// [[grid]]: codes that are trained. [[comparison]]: codes that are not.
+void add_settings(const std::string& file, const toml::table& root, const toml::table& table,
+                  bool compares, const Overrides& overrides, std::int64_t seed,
+                  std::vector<Setting>& settings) {
+  const Section section(file, compares ? "comparison" : "grid", table);
+  const Names shared = {"dataset", "base", "width", "seed"};
+  const Names multiplied =
+      compares ? shared : shared + Names{"code", "encoder", "loss", "channels", "k", "r"};
+  const Names single = compares ? Names{"codes", "k", "r", "label"}
+                                : Names{"epochs", "published-epochs", "least-epochs"} + code_flags;
+  section.only(multiplied + single);
+  for (const char* needed : {"dataset", "base"})
+    if (!section.has(needed)) section.fail_at(needed, "one or a list of them");
+
+  std::vector<Axis> axes = axes_of(section, multiplied);
+  if (!overrides.seeds.empty()) override_axes(axes, "seed", {fmt::format("{}", seed)});
+
+  multiply(axes, [&](const std::map<std::string, std::string>& chosen) {
+    const auto value = [&](const char* key, const char* otherwise) {
+      return chosen.contains(key) ? chosen.at(key) : std::string(otherwise);
+    };
+    const auto whole = [&](const char* key, std::int64_t low, const char* otherwise) {
+      return section.to_whole(key, value(key, otherwise), low);
+    };
+    Setting setting;
+    const std::string dataset = section.one_of("dataset", value("dataset", ""), dataset_names());
+    const std::string model = section.one_of("base", value("base", ""), model_names());
+    setting.base = base_model(file, root, model, dataset, section);
+    setting.base.seed = whole("seed", 0, "1");
+    if (section.has("width") && model == "resnet18") setting.base.width = whole("width", 0, "0");
+    if (overrides.width > 0 && model == "resnet18") setting.base.width = overrides.width;
+
+    if (compares) {
+      setting.codes = section.values("codes");
+      if (setting.codes.empty()) section.fail_at("codes", "a list of codes");
+      setting.ks = section.wholes("k", 1);
+      setting.rs = section.wholes("r", 0);
+      setting.label = section.text("label");
+    } else {
+      setting.code = value("code", "learned");
+      const bool learned = setting.code == "learned";
+      if (!learned && section.has("encoder"))
+        section.fail_at("encoder", fmt::format("only where code is learned, not {}", setting.code));
+      setting.encoder = learned ? value("encoder", "mlp") : "";
+      setting.loss = section.has("loss")
+                         ? section.one_of("loss", value("loss", ""), {"mse", "kl", "xent"})
+                         : "mse";
+      setting.channels = value("channels", "aligned");
+      if (section.has("channels"))
+        section.one_of("channels", setting.channels, {"aligned", "interleaved"});
+      setting.k = whole("k", 1, "2");
+      setting.r = whole("r", 1, "1");
+      setting.epochs_published = section.whole("published-epochs", 1, 0);
+      setting.epochs = section.whole("epochs", 1, setting.epochs_published);
+      if (setting.epochs == 0) section.fail_at("epochs", "a whole number of at least 1");
+      if (overrides.most_epochs > 0)
+        setting.epochs = std::min(setting.epochs, overrides.most_epochs);
+      setting.least_epochs = std::min(section.whole("least-epochs", 1, 3), setting.epochs);
+      for (const std::string& name : code_flags) add_flag(section, name, setting.flags);
+    }
+    settings.push_back(std::move(setting));
+  });
+}
+
+// Grids and comparisons in the order in which they stand in the file.
+std::vector<std::pair<const toml::table*, bool>> tables_of(const std::string& file,
+                                                           const toml::table& root) {
+  std::vector<std::pair<const toml::table*, bool>> tables;
+  for (const char* kind : {"grid", "comparison"}) {
+    const toml::node* node = root.get(kind);
+    if (!node) continue;
+    const toml::array* list = node->as_array();
+    const Section top(file, kind, root);
+    if (!list) top.fail_at(*node, fmt::format("expected [[{}]], with two brackets", kind));
+    for (const toml::node& item : *list) {
+      if (!item.is_table()) top.fail_at(item, "expected a section of its own");
+      tables.emplace_back(item.as_table(), std::string(kind) == "comparison");
+    }
+  }
+  std::sort(tables.begin(), tables.end(), [](const auto& a, const auto& b) {
+    return a.first->source().begin < b.first->source().begin;
+  });
+  return tables;
+}
+
+std::vector<nlohmann::json> published_in(const std::string& file, const toml::table& root) {
+  std::vector<nlohmann::json> figures;
+  const toml::array* list = root["published"].as_array();
+  if (!list) return figures;
+  for (const toml::node& item : *list) {
+    const toml::table* table = item.as_table();
+    if (!table) throw UsageError(fmt::format("{}: published: expected [[published]]", file));
+    const Section section(file, "published", *table);
+    section.only({"dataset", "base", "k", "r", "code", "metric", "value", "note"});
+    const auto value = (*table)["value"].value<double>();
+    if (!value) section.fail_at("value", "a number");
+    if (!section.has("metric")) section.fail_at("metric", "the name of a value of a result line");
+    nlohmann::json figure = {{"dataset", section.text("dataset")},
+                             {"base", section.text("base")},
+                             {"code", section.text("code")},
+                             {"metric", section.text("metric")},
+                             {"value", *value},
+                             {"note", section.text("note")}};
+    for (const char* key : {"k", "r"})
+      if (section.has(key)) figure[key] = section.whole(key, 0, 0);
+    figures.push_back(std::move(figure));
+  }
+  return figures;
+}
+
+}  // namespace
+
+std::string BaseModel::label() const {
+  return width > 0 ? fmt::format("{}w{}", model, width) : model;
+}
+
+std::string Setting::text() const {
+  if (compares())
+    return fmt::format("{} {} k={} r={} {} codes without training", base.dataset, base.label(),
+                       fmt::join(ks, ","), fmt::join(rs, ","), codes.size());
+  std::string text = fmt::format("{} {} k={} r={} {}", base.dataset, base.label(), k, r, code);
+  if (!encoder.empty()) text += " " + encoder;
+  return text + fmt::format(" {} {}", loss, channels);
+}
+
+Experiment read_experiment(const fs::path& path, const Overrides& overrides) {
+  const std::string file = path.string();
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream content;
+  content << stream.rdbuf();
+  if (!stream.good()) throw UsageError(fmt::format("{}: cannot be read", file));
+  const std::string bytes = content.str();
+
+  toml::table root;
+  try {
+    root = toml::parse(bytes);
+  } catch (const toml::parse_error& error) {
+    throw UsageError(
+        fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
+  }
+  const Section top(file, "experiment", root);
+  top.only({"title", "source", "base", "grid", "comparison", "published"});
+  Experiment experiment;
+  experiment.name = path.stem().string();
+  experiment.title = top.text("title");
+  experiment.source = top.text("source");
+  if (experiment.title.empty()) top.fail_at("title", "a line that says what the experiment is");
+  experiment.sha256 =
+      sha256({std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())});
+
+  // Seeds of the command line come one after the other: all settings of the first before the next.
+  const std::vector<std::int64_t> seeds =
+      overrides.seeds.empty() ? std::vector<std::int64_t>{1} : overrides.seeds;
+  for (const std::int64_t seed : seeds)
+    for (const auto& [table, compares] : tables_of(file, root))
+      add_settings(file, root, *table, compares, overrides, seed, experiment.settings);
+  if (experiment.settings.empty())
+    throw UsageError(fmt::format("{}: has no [[grid]] and no [[comparison]]", file));
+  experiment.published = published_in(file, root);
+  return experiment;
+}
+
+std::vector<fs::path> named_experiments() {
+  std::vector<fs::path> files;
+  for (const char* folder : {UNDERSTUDY_SOURCE_EXPERIMENTS, UNDERSTUDY_INSTALLED_EXPERIMENTS}) {
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
+      if (entry.path().extension() == ".toml") files.push_back(entry.path());
+    if (!files.empty()) break;
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+fs::path find_experiment(const std::string& name) {
+  if (name.ends_with(".toml")) {
+    if (!fs::exists(name)) throw UsageError(fmt::format("{}: there is no such file", name));
+    return name;
+  }
+  Names names;
+  for (const fs::path& file : named_experiments()) {
+    if (file.stem() == name) return file;
+    names.push_back(file.stem().string());
+  }
+  throw UsageError(fmt::format("there is no experiment \"{}\"; there are: {}; or name a .toml file",
+                               name, fmt::join(names, ", ")));
+}
+
+}  // namespace understudy::reproduce

@@ -1,0 +1,42 @@
+// results.jsonl: what an experiment obtained, gathered from its run folders; one JSON object a line.
+//
+//   {"kind": "experiment", "experiment": "learning-a-code", "title", "source", "machine", "command",
+//    "cut": [...]}                                                      the first of an experiment
+//   {"kind": "published", "dataset", "base", "k", "r", "code", "metric", "value", "note"}
+//   {"kind": "result", "setting", "dataset", "base", "base_model", "reduced", "code", "encoder",
+//    "loss", "channels", "k", "r", "seed", "epochs", "epochs_published", "commit", "device",
+//    "instruction_set", "threads", "seconds", "command", "values": {...}, "curve": [...]}
+//
+// "values" are those of the run's result.json, accuracies in 0..1; "curve" has the lines of its
+// metrics.jsonl. A setting that has not been run to its end has no line. Floating-point numbers have
+// six digits. No line names a machine or a place on its disks.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tools/reproduce/experiment.h"
+
+namespace understudy::reproduce {
+
+// "AMD EPYC, 2 cores"
+std::string machine(int cores);
+
+nlohmann::json experiment_line(const Experiment& experiment, const std::string& machine,
+                               const std::string& command, const std::vector<std::string>& cut);
+std::vector<nlohmann::json> published_lines(const Experiment& experiment);
+// Of the setting's finished folder with the most epochs, none where there is none; a comparison has
+// a line for each of its rows. Error where a folder is damaged.
+std::vector<nlohmann::json> result_lines(const Experiment& experiment, const Setting& setting,
+                                         const std::filesystem::path& out);
+
+// What stands in the file of the experiment's name; {} where it does not.
+nlohmann::json experiment_line_in(const std::filesystem::path& file, const std::string& name);
+// Puts `lines` in the place of what the file has of experiment `name`; others' lines stay. A reader
+// sees the old file or the new one.
+void write_results(const std::filesystem::path& file, const std::string& name,
+                   const std::vector<nlohmann::json>& lines);
+
+}  // namespace understudy::reproduce
