@@ -20,10 +20,11 @@ int answers_to_locate(int k, int wrong);
 // have a factor to spare, and where y is wrong both sides can only agree by being 0. The workers
 // with the smallest |Q(β_i)| are the suspects of this class; the classes vote.
 //
-// Published with Q(0) = 1. That cannot find a wrong worker at β = 0, where every odd number of
-// workers has one, so here Q's coefficients have norm 1: the same Q up to a factor wherever the
-// equations leave one. P is eliminated by a projection and Q is written in Chebyshev polynomials,
-// since monomials of these degrees are nearly dependent.
+// Published with Q(0) = 1. There is no such Q where a wrong worker is at β = 0, where every odd
+// number of workers has one, and the right answers fit exactly. Here Q's coefficients have norm 1:
+// up to a factor the same Q where there are no more answers than are needed. P is eliminated by a
+// projection, and Q is written in Chebyshev polynomials, since monomials of these degrees are
+// nearly dependent.
 std::vector<int> locate_wrong(std::span<const double> points, const Matrix& answers, int k,
                               int wrong);
 
