@@ -22,6 +22,7 @@
 #include "coding/simulate.h"
 #include "coding/baselines.h"
 #include "coding/query_codes.h"
+#include "coding/code_file.h"
 #include "coding/evaluation.h"
 // clang-format on
 #include "kernels/check.h"
@@ -44,6 +45,7 @@ struct Choices {
   std::filesystem::path base;
   std::vector<std::int64_t> k = {2}, r = {1};
   std::string codes = "all";
+  std::string trained;
   std::int64_t validation = 5000;
   bool explain = false;
 };
@@ -58,8 +60,10 @@ void add_choices(Options& options, Choices& choices) {
       .at_least(1)
       .at_most(8);
   options.add("codes", &choices.codes,
-              fmt::format("codes without training, several with commas, or all: {}",
+              fmt::format("codes without training, several with commas, all or no: {}",
                           fmt::join(query_code_names(), ", ")));
+  options.add("trained", &choices.trained,
+              "trained codes, several with commas: run folders of train_code, or their files");
   options
       .add("validation", &choices.validation,
            "training images on which a code settles what it leaves open")
@@ -71,6 +75,7 @@ void add_choices(Options& options, Choices& choices) {
 // One code in one shape.
 struct Candidate {
   std::string name;
+  std::string file;  // of a trained code
   std::unique_ptr<QueryCode> code;
 };
 
@@ -78,6 +83,7 @@ struct Candidate {
 std::vector<std::string> chosen_codes(const std::string& text) {
   const std::vector<std::string> known = query_code_names();
   if (text == "all") return known;
+  if (text == "no") return {};
   const std::vector<std::string> names = split_list(text, "--codes");
   for (const std::string& name : names)
     if (std::find(known.begin(), known.end(), name) == known.end())
@@ -100,13 +106,39 @@ std::vector<Candidate> make_candidates(const std::vector<std::string>& names,
           std::unique_ptr<QueryCode> code = make_query_code(name, shaped);
           // A code without parities is the same for every r.
           if (code->shape().r > 0 || r == choices.r.front())
-            candidates.push_back({name, std::move(code)});
+            candidates.push_back({name, "", std::move(code)});
         } catch (const UsageError& e) {
           progress.line(fmt::format("{} is left out for k = {}, r = {}: {}", name, k, r, e.what()));
         }
       }
-  if (candidates.empty()) throw UsageError("no code is left to compare; see --codes, --k, --r");
   return candidates;
+}
+
+std::vector<std::filesystem::path> trained_codes(const Choices& choices) {
+  std::vector<std::filesystem::path> paths;
+  if (!choices.trained.empty())
+    for (const std::string& path : split_list(choices.trained, "--trained")) paths.push_back(path);
+  return paths;
+}
+
+bool among(std::int64_t wanted, const std::vector<std::int64_t>& list) {
+  return std::find(list.begin(), list.end(), wanted) != list.end();
+}
+
+// The code of a run folder or file. UsageError naming both values when it was made for something
+// else: a code over another model is worse than none.
+Candidate read_trained(const std::filesystem::path& path, const Choices& choices, CodePurpose here,
+                       Progress& progress) {
+  const std::string file = find_model(path).string();
+  std::unique_ptr<TrainableCode> code = read_code(read_safetensors(file), file);
+  const CodePurpose& made_for = code->purpose();
+  here.shape = {static_cast<int>(choices.k.front()), static_cast<int>(choices.r.front())};
+  if (among(made_for.shape.k, choices.k)) here.shape.k = made_for.shape.k;
+  if (among(made_for.shape.r, choices.r)) here.shape.r = made_for.shape.r;
+  if (!check_purpose(made_for, here, file))
+    progress.line(
+        fmt::format("{}: does not say which model it was made for; taken for this one", file));
+  return {code->name(), path.filename().string(), std::move(code)};
 }
 
 void compare_codes(int argc, char** argv) {
@@ -128,7 +160,9 @@ void compare_codes(int argc, char** argv) {
   const InterruptGuard interrupt_guard;
   const std::vector<std::string> names = chosen_codes(choices.codes);
 
-  RunFolder folder(options, {choices.base});
+  std::vector<std::filesystem::path> inputs = trained_codes(choices);
+  inputs.push_back(choices.base);
+  RunFolder folder(options, inputs);
   Progress progress(common.quiet);
   if (folder.state() == RunFolder::State::finished) {
     progress.line(fmt::format("{}: is finished; nothing to do", folder.path().string()));
@@ -136,15 +170,9 @@ void compare_codes(int argc, char** argv) {
     return;
   }
 
-  // dataset → base model, its answers computed once
+  // dataset → base model
   const TrainTest data = load_data(common, choices.data, progress);
   const std::unique_ptr<Model> base = load_base_model(choices.base, common.model, data.train);
-  progress.line(fmt::format("compare_codes: {}; its answers to {} images come first",
-                            base->describe(), data.train.size() + data.test.size()));
-  const Tensor train_outputs = all_outputs(*base, data.train);
-  const Tensor test_outputs = all_outputs(*base, data.test);
-  const Split split = split_indices(
-      data.train.size(), std::min(choices.validation, data.train.size() / 2), common.seed, 1);
 
   // codes
   const Shape& images = data.train.images.shape();
@@ -155,23 +183,36 @@ void compare_codes(int argc, char** argv) {
                        .classes = data.train.classes,
                        .majority_class = majority_class(data.train.labels, data.train.classes)},
                       progress);
+  for (const std::filesystem::path& path : trained_codes(choices))
+    candidates.push_back(read_trained(
+        path, choices, {.image = image, .classes = data.train.classes, .base = identity_of(*base)},
+        progress));
+  if (candidates.empty()) throw UsageError("no code is left to compare; see --codes, --k, --r");
   nlohmann::json description = describe(data.train, data.test);
-  description["base"] = {{"model", base->describe()}};
+  description["base"] = {{"model", base->describe()}, {"sha256", model_checksum(*base)}};
   folder.write_header(description);
 
-  // missing answers → decoder → scores
+  // the model's answers → missing answers → decoder → scores
+  const Split split = split_indices(
+      data.train.size(), std::min(choices.validation, data.train.size() / 2), common.seed, 1);
+  const Dataset validation = subset(data.train, split.validation);
+  progress.line(fmt::format("compare_codes: {}; its answers to {} images come first",
+                            base->describe(), validation.size() + data.test.size()));
+  const Tensor validation_outputs = all_outputs(*base, validation);
+  const Tensor test_outputs = all_outputs(*base, data.test);
   nlohmann::json rows = nlohmann::json::array();
   const double guess = guess_accuracy(data);
   const auto start = std::chrono::steady_clock::now();
   progress.begin("codes", static_cast<std::int64_t>(candidates.size()));
-  for (auto& [name, code] : candidates) {
+  for (auto& [name, file, code] : candidates) {
     const auto code_start = std::chrono::steady_clock::now();
-    code->tune(*base, data.train, train_outputs, split.validation);
+    code->tune(*base, validation, validation_outputs, {});
     const CodeScore score =
         evaluate_code(*code, *base, data.test, test_outputs, standard_patterns(*code));
     nlohmann::json row = score_values(score);
     row.update(cost_values(*code, *base, image, data.train.classes, common.device));
     row["code"] = name;
+    if (!file.empty()) row["trained"] = file;
     row["k"] = code->shape().k;
     row["r"] = code->shape().r;
     row["systematic"] = code->systematic();

@@ -20,6 +20,12 @@ std::string arithmetic(const json& row) {
                                    row.at("base_multiply_adds").get<double>());
 }
 
+std::string label(const json& row) {
+  const std::string code = row.at("code");
+  return row.contains("trained") ? fmt::format("{} [{}]", code, row["trained"].get<std::string>())
+                                 : code;
+}
+
 // Pads by characters, not bytes.
 std::string right(const std::string& text, std::size_t width) {
   const auto length = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
@@ -28,10 +34,10 @@ std::string right(const std::string& text, std::size_t width) {
   return std::string(length < width ? width - length : 0, ' ') + text;
 }
 
-void print_row(const json& row) {
+void print_row(const json& row, std::size_t width) {
   fmt::print(
-      "{:<24}{:>3}{:>3}{:>9.2f}{:>9.2f}{:>10.2f}{:>9.2f}{:>10.3g}{:>9.0f}{}{:>9.1f}{:>9.1f}\n",
-      row.at("code").get<std::string>(), row.at("k").get<int>(), row.at("r").get<int>(),
+      "{:<{}}{:>3}{:>3}{:>9.2f}{:>9.2f}{:>10.2f}{:>9.2f}{:>10.3g}{:>9.0f}{}{:>9.1f}{:>9.1f}\n",
+      label(row), width, row.at("k").get<int>(), row.at("r").get<int>(),
       percent(row, "test_accuracy"), percent(row, "test_overall_accuracy"),
       percent(row, "test_recovery_accuracy"), percent(row, "test_group_accuracy"),
       row.at("test_squared_error").get<double>(), row.at("extra_machines_percent").get<double>(),
@@ -42,15 +48,17 @@ void print_row(const json& row) {
 }  // namespace
 
 void print_comparison(const json& result) {
-  fmt::print("{:<30}{:>9}{:>9}{:>10}{:>9}{:>10}{:>9}{:>9}{:>9}{:>9}\n", "", "all", "rebuilt", "",
-             "one", "logits'", "extra", "encoder", "encode", "decode");
-  fmt::print("{:<24}{:>3}{:>3}{:>9}{:>9}{:>10}{:>9}{:>10}{:>9}{:>9}{}{}\n", "code", "k", "r",
+  std::size_t width = 24;
+  for (const json& row : result.at("rows")) width = std::max(width, label(row).size() + 1);
+  fmt::print("{:<{}}{:>9}{:>9}{:>10}{:>9}{:>10}{:>9}{:>9}{:>9}{:>9}\n", "", width + 6, "all",
+             "rebuilt", "", "one", "logits'", "extra", "encoder", "encode", "decode");
+  fmt::print("{:<{}}{:>3}{:>3}{:>9}{:>9}{:>10}{:>9}{:>10}{:>9}{:>9}{}{}\n", "code", width, "k", "r",
              "answer", "right", "recovered", "missing", "error", "machines", "/ model",
              right("µs", 9), right("µs", 9));
   // The best at each price for users who see all answers; replication loses nothing anyway.
   std::map<double, const json*> best;
   for (const json& row : result.at("rows")) {
-    print_row(row);
+    print_row(row, width);
     if (row.at("code") == "replication" || row.at("r") == 0) continue;
     const json*& leader = best[row.at("extra_machines_percent").get<double>()];
     const char* key = "test_group_accuracy";
@@ -71,8 +79,8 @@ void print_comparison(const json& result) {
       "of one answer.\n\n");
   for (const auto& [extra, row] : best)
     fmt::print("best at {:.1f} % extra machines, one missing: {}, k = {}, r = {}: {:.2f} %\n",
-               extra, row->at("code").get<std::string>(), row->at("k").get<int>(),
-               row->at("r").get<int>(), percent(*row, "test_group_accuracy"));
+               extra, label(*row), row->at("k").get<int>(), row->at("r").get<int>(),
+               percent(*row, "test_group_accuracy"));
 }
 
 }  // namespace understudy
