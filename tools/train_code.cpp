@@ -195,8 +195,7 @@ void train_code(int argc, char** argv) {
     if (overall > tally.best_overall) {
       tally.best_overall = overall;
       tally.best_overall_epoch = static_cast<double>(position.epoch);
-      tally.test = test_numbers(evaluate_code(*code, *base, data.test, test_outputs, patterns),
-                                code->shape());
+      tally.test = test_numbers(evaluate_code(*code, *base, data.test, test_outputs, patterns));
     }
     tally.seconds = seconds_before + seconds_since(start);
     folder.add_metrics({{"epoch", position.epoch},

@@ -11,9 +11,9 @@ bool above_chance(double recovery_accuracy, std::int64_t classes) {
   return recovery_accuracy >= 2.0 / static_cast<double>(classes);
 }
 
-std::map<std::string, double> test_numbers(const CodeScore& score, const CodeShape& shape) {
+std::map<std::string, double> test_numbers(const CodeScore& score) {
   std::map<std::string, double> numbers;
-  const nlohmann::json values = score_values(score, shape);
+  const nlohmann::json values = score_values(score);
   for (const auto& [name, value] : values.items())
     if (value.is_number()) numbers[name] = value.get<double>();
   return numbers;

@@ -17,7 +17,7 @@ namespace understudy {
 bool above_chance(double recovery_accuracy, std::int64_t classes);
 
 // The single numbers among score_values (tools/runs/code_values.h).
-std::map<std::string, double> test_numbers(const CodeScore& score, const CodeShape& shape);
+std::map<std::string, double> test_numbers(const CodeScore& score);
 
 // `test` with what needs no training: time and arithmetic, machines, the guess without a code;
 // "learned" says whether the test recovery-accuracy is above chance.
