@@ -123,6 +123,79 @@ class Codes(InFolder):
         self.assertIn("nothing to do", again.stderr)
         self.assertEqual(again.stdout, first.stdout)
 
+    def interrupted_and_resumed(self, *flags):
+        """A whole run, and one of the same settings that was stopped on its way and continued; both
+        end in the same bytes."""
+        whole, parts = self.folder / "whole", self.folder / "parts"
+        done = run("train_code", *flags, "--out", whole)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        process = start("train_code", *flags, "--out", parts)
+        wait_for((parts / "header.json").exists)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        self.assertEqual(process.returncode, 130, errors)
+        last = run("train_code", *flags, "--out", parts, "--resume")
+        self.assertEqual(last.returncode, 0, last.stderr)
+        for name in ("model.safetensors", "samples.safetensors"):
+            self.assertEqual((whole / name).read_bytes(), (parts / name).read_bytes(), name)
+        self.assertEqual(lines_of(whole), lines_of(parts))
+        first, second = (json.loads((each / "result.json").read_text()) for each in (whole, parts))
+        self.assertEqual(without_times(first), without_times(second))
+        return whole, done, first
+
+    def test_parity_models_of_sums(self):
+        out, done, result = self.interrupted_and_resumed(
+            *CODE, "--base", self.base, "--code", "parity-sum", "--r", "2", "--epochs", "20")
+        self.assertIn("parity models (sum) over mlp 784-16-10: k = 2, r = 2, mse loss", done.stdout)
+        self.assertRegex(done.stdout.splitlines()[-1], r"^test recovery-accuracy \d+\.\d\d %$")
+        self.assertIn("answers of the base model to 8000 images", done.stderr)
+        self.assertEqual(result["settings"]["code"], "parity-sum")
+        self.assertEqual(result["encode_multiply_adds"], 2 * 2 * 784)
+        self.assertEqual(result["parity_model_multiply_adds"], result["base_multiply_adds"])
+        self.assertEqual(result["parameters"], 2 * (784 * 16 + 16 + 160 + 10))
+        self.assertIs(result["learned"], True)
+        self.assertIsInstance(result["test_recovery_accuracy_2_missing"], float)
+        tensors, metadata = shapes(out / "model.safetensors")
+        self.assertEqual(tensors["parity1.0.weight"], ("F32", [16, 784]))
+        self.assertEqual(metadata["understudy.kind"], "parity-models")
+        base = json.loads((out / "header.json").read_text())["dataset"]["base"]
+        self.assertEqual(metadata["understudy.base.model"], base["model"])
+        self.assertEqual(metadata["understudy.base.sha256"], base["sha256"])
+        self.assertEqual(base["model"], "mlp 784-16-10")
+
+    def test_parity_models_of_concatenations(self):
+        flags = [*CODE, "--base", self.base, "--code", "parity-concat", "--k", "4"]
+        _, done, result = self.interrupted_and_resumed(*flags, "--epochs", "20")
+        self.assertIn("parity models (concat)", done.stdout)
+        self.assertEqual(result["extra_machines_percent"], 25)
+        self.assertEqual(result["encode_multiply_adds"], 4 * 784)
+        samples, _ = shapes(self.folder / "whole" / "samples.safetensors")
+        self.assertEqual(samples["parities"], ("F32", [6, 1, 28, 28, 1]))
+        for wrong, parts in ((["--k", "3"], ("k = 3, r = 1",)),
+                             (["--r", "2"], ("k = 4, r = 2",)),
+                             (["--loss", "kl"], ("--loss kl", "parity-concat")),
+                             (["--encoder", "conv"], ("--encoder conv", "parity-concat")),
+                             (["--channels", "interleaved"], ("--channels interleaved",)),
+                             (["--code", "parity"], ("parity-sum",))):
+            self.assert_error(run("train_code", *flags, *wrong), 2, *parts)
+
+    def test_encoders_without_parameters(self):
+        flags = [*CODE, "--base", self.base, "--encoder", "mean", "--epochs", "40"]
+        out, done, result = self.interrupted_and_resumed(*flags)
+        self.assertIn("learned (mean), k = 2, r = 1, 1970 parameters", done.stderr)
+        self.assertEqual(result["encode_multiply_adds"], 2 * 784)
+        tensors, _ = shapes(out / "last.safetensors")
+        self.assertEqual({name.split("/")[0] for name in tensors}, {"code", "optimizer.decoder"})
+
+        # A run that began before there was a choice of codes is a run of a learned one.
+        header = json.loads((out / "header.json").read_text())
+        self.assertEqual(header["settings"].pop("code"), "learned")
+        (out / "header.json").write_text(json.dumps(header))
+        again = run("train_code", *flags, "--out", out)
+        self.assertIn("nothing to do", again.stderr)
+        self.assert_error(run("train_code", *CODE, "--base", self.base, "--epochs", "40", "--code",
+                              "parity-sum", "--out", out), 2, 'code "learned", now "parity-sum"')
+
     def test_a_code_that_has_not_learned_says_so(self):
         out = self.folder / "failed"
         done = run("train_code", *CODE, "--base", self.base, "--epochs", 1, "--lr", 1e-12,
@@ -130,6 +203,13 @@ class Codes(InFolder):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("THE CODE HAS NOT LEARNED", done.stdout)
         self.assertIs(json.loads((out / "result.json").read_text())["learned"], False)
+
+        # A long run says so on its way.
+        done = run("train_code", *CODE, "--base", self.base, "--encoder", "mean", "--epochs", 6,
+                   "--lr", 1e-12)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr.count("NOTHING LEARNED so far"), 1, done.stderr)
+        self.assertIn("epoch 5/6  NOTHING LEARNED so far", done.stderr)
 
         out = self.folder / "learned"
         done = run("train_code", *CODE, "--base", self.base, "--validation", 600, "--epochs", 5,
@@ -152,7 +232,7 @@ class Codes(InFolder):
         self.assert_error(run("train_code", *CODE, "--base", code), 2, "--base", "learned-code",
                           "not a classifier")
         self.assert_error(run("train_code", *CODE, "--base", self.base, "--dataset", "cifar-10",
-                              "--validation", 500), 1, "784 expected")
+                              "--validation", 500), 2, "--base", "784 expected")
         self.assert_error(run("train_code", *CODE, "--base", self.folder / "nothing"), 1, "nothing")
 
     def test_merge_files_results_and_resumption(self):
@@ -238,7 +318,8 @@ class Codes(InFolder):
         result = json.loads((code / "result.json").read_text())
         self.assertEqual(result["test_accuracy"],
                          json.loads((deep / "result.json").read_text())["test_accuracy"])
-        self.assert_error(run("train_code", "--dataset", "mnist", "--base", deep), 1, "(N,H,W,3)")
+        self.assert_error(run("train_code", "--dataset", "mnist", "--base", deep), 2, "--base",
+                          "(N,H,W,3)")
 
         pair = ["--models", f"{deep},{deep}", "--datasets", "cifar-10,cifar-10", "--points", "10"]
         merged = self.folder / "merged"
