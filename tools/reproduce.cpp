@@ -23,10 +23,12 @@
 #include "kernels/check.h"
 #include "tools/reproduce/budget.h"
 #include "tools/reproduce/children.h"
+#include "tools/reproduce/estimate.h"
 #include "tools/reproduce/experiment.h"
 #include "tools/reproduce/outlook.h"
 #include "tools/reproduce/plan.h"
 #include "tools/reproduce/results.h"
+#include "tools/reproduce/selection.h"
 #include "tools/runs/folder_lock.h"
 #include "tools/runs/interrupt.h"
 #include "tools/runs/options.h"
@@ -88,12 +90,13 @@ struct Work {
   std::vector<Setting> settings;  // those to run; fewer than the experiment's after a budget
   std::vector<std::string> cut;   // what a budget left out, in words
   std::string command;            // for the results: without places on this machine
+  std::string machine;
   fs::path out, data_dir, programs;
   std::string device;
-  int cores = 1;
   std::size_t jobs = 1;
 
   fs::path results() const { return out / "results.jsonl"; }
+  fs::path selection() const { return out / (experiment.name + ".selection.json"); }
 };
 
 std::string recorded_command(const Choices& choices) {
@@ -110,7 +113,7 @@ std::string recorded_command(const Choices& choices) {
 // Returns how many have a result.
 std::size_t gather(const Work& work) {
   std::vector<nlohmann::json> lines = {
-      experiment_line(work.experiment, machine(work.cores), work.command, work.cut)};
+      experiment_line(work.experiment, work.machine, work.command, work.cut)};
   for (nlohmann::json& line : published_lines(work.experiment)) lines.push_back(std::move(line));
   std::size_t count = 0;
   for (const Setting& setting : work.experiment.settings) {
@@ -252,14 +255,62 @@ void print_results(const Work& work) {
     }
 }
 
-void print_plan(const Plan& plan) {
-  for (const Job& job : plan.jobs)
-    fmt::print("{:<9} {}\n",
-               job.finished()           ? "done"
-               : !job.needed            ? "unneeded"
-               : job.before.epochs_done ? fmt::format("{}/{}", job.before.epochs_done, job.epochs)
-                                        : "to run",
-               job.command());
+void print_plan(const Work& work, const Plan& plan, const std::map<std::string, Speed>& speeds) {
+  for (const Job& job : plan.jobs) {
+    std::string state = job.finished() ? "done" : "unneeded";
+    if (job.to_run()) {
+      const Speed speed = speeds.at(job.kind);
+      state =
+          duration(speed.fixed_seconds +
+                   speed.epoch_seconds * static_cast<double>(job.epochs - job.before.epochs_done));
+    }
+    fmt::print("{:>14}  {}\n", state, job.command());
+  }
+  for (const std::string& cut : work.cut) fmt::print("cut: {}\n", cut);
+  const Outlook outlook(plan, work.out, speeds);
+  fmt::print("{} runs to do, {} at once: {}\n", plan.to_run(), work.jobs,
+             duration(*outlook.seconds_left(work.jobs)));
+}
+
+// Speeds of what is not finished; throws Exit when interrupted.
+std::map<std::string, Speed> measure(const Work& work, Progress& progress) {
+  const Plan plan = make_plan(work.settings, work.out, work.device);
+  auto speeds = measure_speeds(plan, work.settings, work.data_dir, progress);
+  if (interrupted()) throw Exit{exit_interrupted};
+  return speeds;
+}
+
+// Leaves in `work` what fits into the budget, and says so. The choice of an earlier call with the
+// same command stays.
+void apply_budget(const Choices& choices, Work& work, std::map<std::string, Speed>& speeds,
+                  Progress& progress) {
+  const double seconds = parse_budget(choices.budget);
+  const std::string key =
+      fmt::format("{} {} jobs {}", work.experiment.sha256, work.command, work.jobs);
+  auto selection = stored_selection(work.selection(), key, work.experiment);
+  const bool kept = selection.has_value();
+  if (!kept) {
+    speeds = measure(work, progress);
+    selection = select_settings(work.experiment, work.out, work.device, speeds, work.jobs, seconds);
+    if (!choices.plan) store_selection(work.selection(), key, *selection);
+  }
+  work.settings = selection->settings;
+  work.cut = selection->cut;
+  std::string text = fmt::format("budget {}: ", choices.budget);
+  text += kept ? fmt::format("as chosen before ({})", work.selection().filename().string())
+               : fmt::format("will take about {}", duration(selection->seconds));
+  if (!work.cut.empty()) {
+    const std::size_t all = work.experiment.settings.size(), left = work.settings.size();
+    text += "; cut: ";
+    if (left < all)
+      text += fmt::format("{} of {} settings, from {} on; ", all - left, all,
+                          work.experiment.settings[left].text());
+    std::vector<std::string> epochs;
+    for (const std::string& cut : work.cut)
+      if (cut.starts_with("epochs")) epochs.push_back(cut);
+    text += fmt::format("{}", fmt::join(epochs, ", "));
+  }
+  progress.line(text);
 }
 
 void reproduce(int argc, char** argv) {
@@ -301,10 +352,15 @@ void reproduce(int argc, char** argv) {
   if (!options.common.data_dir.empty()) work.data_dir = fs::absolute(options.common.data_dir);
   work.programs = fs::read_symlink("/proc/self/exe").parent_path();
   work.device = options.common.device_name;
-  work.cores = static_cast<int>(options.common.threads);
+  work.machine = machine(static_cast<int>(options.common.threads));
   work.jobs = static_cast<std::size_t>(choices.jobs > 0 ? choices.jobs : options.common.threads);
 
-  if (choices.plan) return print_plan(make_plan(work.settings, work.out, work.device));
+  std::map<std::string, Speed> speeds;
+  if (choices.plan) {
+    if (!choices.budget.empty()) apply_budget(choices, work, speeds, progress);
+    if (speeds.empty()) speeds = measure(work, progress);
+    return print_plan(work, make_plan(work.settings, work.out, work.device), speeds);
+  }
 
   std::error_code error;
   fs::create_directories(work.out, error);
@@ -314,12 +370,19 @@ void reproduce(int argc, char** argv) {
     throw UsageError(
         fmt::format("--out {}: another reproduce is at work in it", choices.out.string()));
 
-  if (!choices.collect) {
+  if (choices.collect) {
+    // How and where it was run is said by whoever ran it.
+    const nlohmann::json before = experiment_line_in(work.results(), work.experiment.name);
+    work.command = before.value("command", work.command + " --collect");
+    work.machine = before.value("machine", work.machine);
+    work.cut = before.value("cut", work.cut);
+  } else {
+    if (!choices.budget.empty()) apply_budget(choices, work, speeds, progress);
     const Plan plan = make_plan(work.settings, work.out, work.device);
     progress.line(fmt::format("{}: {} settings, {} runs to do, {} at once", work.experiment.title,
                               work.settings.size(), plan.to_run(), work.jobs));
     gather(work);
-    run_plan(work, plan, {}, progress);
+    run_plan(work, plan, std::move(speeds), progress);
   }
   const std::size_t obtained = gather(work);
   print_results(work);

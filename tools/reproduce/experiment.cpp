@@ -15,97 +15,13 @@
 #include "datasets/digest.h"
 #include "kernels/check.h"
 #include "models/registry.h"
+#include "tools/reproduce/section.h"
 
 namespace understudy::reproduce {
 namespace {
 
 namespace fs = std::filesystem;
 using Names = std::vector<std::string>;
-
-// A table of the file, and where errors in it are.
-class Section {
- public:
-  Section(std::string file, std::string name, const toml::table& table)
-      : file_(std::move(file)), name_(std::move(name)), table_(table) {}
-
-  [[noreturn]] void fail_at(const toml::node& node, const std::string& text) const {
-    throw UsageError(fmt::format("{}:{}: {}: {}", file_, node.source().begin.line, name_, text));
-  }
-  [[noreturn]] void fail_at(const std::string& key, const std::string& expected) const {
-    const toml::node* node = table_.get(key);
-    if (!node) fail_at(table_, fmt::format("{} is missing: expected {}", key, expected));
-    std::ostringstream text;
-    node->visit([&](const auto& value) { text << value; });
-    fail_at(*node, fmt::format("{} = {}: expected {}", key, text.str(), expected));
-  }
-
-  bool has(const std::string& key) const { return table_.contains(key); }
-  const toml::table& table() const { return table_; }
-  const std::string& file() const { return file_; }
-
-  // Keys that nobody knows are mistakes of spelling.
-  void only(const Names& known) const {
-    for (const auto& [key, node] : table_)
-      if (std::find(known.begin(), known.end(), key.str()) == known.end())
-        fail_at(node,
-                fmt::format("unknown key {}; there are: {}", key.str(), fmt::join(known, ", ")));
-  }
-
-  std::string text(const std::string& key, const std::string& otherwise = "") const {
-    if (!has(key)) return otherwise;
-    const auto value = table_.get(key)->value_exact<std::string>();
-    if (!value) fail_at(key, "a text in quotes");
-    return *value;
-  }
-  std::int64_t whole(const std::string& key, std::int64_t low, std::int64_t otherwise) const {
-    if (!has(key)) return otherwise;
-    const auto value = table_.get(key)->value_exact<std::int64_t>();
-    if (!value || *value < low) fail_at(key, fmt::format("a whole number of at least {}", low));
-    return *value;
-  }
-  // A value or a list of them, as they would be typed behind a flag.
-  Names values(const std::string& key, const Names& otherwise = {}) const {
-    if (!has(key)) return otherwise;
-    const toml::node& node = *table_.get(key);
-    Names all;
-    if (const toml::array* list = node.as_array())
-      for (const toml::node& item : *list) all.push_back(typed(key, item));
-    else
-      all.push_back(typed(key, node));
-    if (all.empty()) fail_at(key, "at least one value");
-    return all;
-  }
-  std::vector<std::int64_t> wholes(const std::string& key, std::int64_t low) const {
-    std::vector<std::int64_t> all;
-    for (const std::string& value : values(key)) all.push_back(to_whole(key, value, low));
-    if (all.empty()) fail_at(key, "a list of whole numbers");
-    return all;
-  }
-  std::int64_t to_whole(const std::string& key, const std::string& value, std::int64_t low) const {
-    std::istringstream text(value);
-    std::int64_t number = 0;
-    if (!(text >> number) || !text.eof() || number < low)
-      fail_at(key, fmt::format("whole numbers of at least {}", low));
-    return number;
-  }
-  std::string one_of(const std::string& key, const std::string& value, const Names& known) const {
-    if (std::find(known.begin(), known.end(), value) == known.end())
-      fail_at(key, fmt::format("of {}", fmt::join(known, ", ")));
-    return value;
-  }
-
- private:
-  std::string typed(const std::string& key, const toml::node& node) const {
-    if (const auto text = node.value_exact<std::string>()) return *text;
-    if (const auto whole = node.value_exact<std::int64_t>()) return fmt::format("{}", *whole);
-    if (const auto number = node.value_exact<double>()) return fmt::format("{}", *number);
-    if (const auto truth = node.value_exact<bool>()) return *truth ? "true" : "false";
-    fail_at(key, "a text, a number, or a list of them");
-  }
-
-  std::string file_, name_;
-  const toml::table& table_;
-};
 
 // What stands under `name` as a flag is added; false is no flag.
 void add_flag(const Section& section, const std::string& name, std::vector<Flag>& flags) {

@@ -21,6 +21,8 @@ Outlook::Outlook(const Plan& plan, std::filesystem::path out, std::map<std::stri
     if (!job.to_run()) phases_[i] = Phase::done;
     epochs_[i] = static_cast<double>(job.before.epochs_done);
     seconds_[i] = job.before.seconds;
+    if (epochs_[i] > 0 && !speeds_.contains(job.kind))
+      speeds_[job.kind].epoch_seconds = seconds_[i] / epochs_[i];
   }
 }
 

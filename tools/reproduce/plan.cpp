@@ -112,10 +112,11 @@ Job setting_job(const Setting& setting, const std::string& device) {
 std::string choose_folder(const Setting& setting, const fs::path& out) {
   const std::string plain = folder_of(setting);
   if (setting.compares()) return plain;
+  const std::string best = best_folder_of(setting, out);
+  if (!best.empty() && look_into(out / best).epochs >= setting.epochs) return best;
   const FolderState state = look_into(out / plain);
-  const bool fits = !state.begun || state.epochs == setting.epochs ||
-                    (state.finished && state.epochs > setting.epochs);
-  return fits ? plain : folder_of(setting, setting.epochs);
+  return !state.begun || state.epochs == setting.epochs ? plain
+                                                        : folder_of(setting, setting.epochs);
 }
 
 }  // namespace
