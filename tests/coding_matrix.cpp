@@ -139,7 +139,7 @@ TEST_SUITE("coding") {
         double worst = 0;
         for (const ErasurePattern& missing : all_patterns(code.shape(), 1))
           worst = std::max(worst, pattern_quality(code, missing).bias);
-        CAPTURE(k);
+        INFO("k = ", code.shape().k);
         CHECK(std::abs(worst - bias) <= 0.006);
       }
   }

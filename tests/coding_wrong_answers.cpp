@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "coding/matrix/berrut_code.h"
@@ -24,8 +25,8 @@ namespace {
 // Places 0..n−1 in an order that depends on the seed.
 std::vector<int> shuffled(int n, std::uint64_t seed) {
   const auto keys = random({n}, seed, DType::f64).to_vector<double>();
-  std::vector<int> order;
-  for (int i = 0; i < n; ++i) order.push_back(i);
+  std::vector<int> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
   std::ranges::sort(order, {}, [&](int i) { return keys[static_cast<std::size_t>(i)]; });
   return order;
 }

@@ -15,15 +15,16 @@ constexpr double same_point = 1e-12;
 
 // cos((2j+1)π/2n), j < count: the first of n Chebyshev nodes.
 std::vector<double> chebyshev(int count, int n) {
-  std::vector<double> points;
-  for (int j = 0; j < count; ++j) points.push_back(std::cos((2 * j + 1) * pi / (2 * n)));
+  std::vector<double> points(static_cast<std::size_t>(count));
+  for (int j = 0; j < count; ++j)
+    points[static_cast<std::size_t>(j)] = std::cos((2 * j + 1) * pi / (2 * n));
   return points;
 }
 
 // cos(iπ/n), i < count.
 std::vector<double> equal_angles(int count, int n) {
-  std::vector<double> points;
-  for (int i = 0; i < count; ++i) points.push_back(std::cos(i * pi / n));
+  std::vector<double> points(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) points[static_cast<std::size_t>(i)] = std::cos(i * pi / n);
   return points;
 }
 

@@ -75,8 +75,8 @@ Tensor product_by_pattern(const std::vector<Matrix>& matrices, const std::vector
   check_sizes(matrices, which, x);
   return record("product_by_pattern", product_of(matrices, which, x), {x},
                 [matrices, which](const Tensor& dy, Wanted) {
-                  std::vector<Matrix> back;
-                  for (const Matrix& matrix : matrices) back.push_back(transposed(matrix));
+                  std::vector<Matrix> back(matrices.size());
+                  std::ranges::transform(matrices, back.begin(), transposed);
                   return Gradients{product_of(back, which, dy)};
                 });
 }

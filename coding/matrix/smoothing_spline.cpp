@@ -55,8 +55,8 @@ Matrix spline_weights(std::span<const double> nodes, std::span<const double> at,
   std::vector<std::size_t> order(nodes.size());  // of ascending nodes
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, {}, [&](std::size_t i) { return nodes[i]; });
-  std::vector<double> t;
-  for (std::size_t i : order) t.push_back(nodes[i]);
+  std::vector<double> t(nodes.begin(), nodes.end());
+  std::ranges::sort(t);
   check(std::ranges::adjacent_find(t) == t.end(), "[spline_weights] two nodes are the same");
 
   Matrix weights(static_cast<int>(at.size()), m);

@@ -83,8 +83,8 @@ std::vector<int> locate_wrong(std::span<const double> points, const Matrix& answ
   std::vector<int> votes(n, 0);
   std::vector<double> belief(n, 0.0);  // Σ |Q| over the classes: between equal votes
   for (int c = 0; c < answers.columns(); ++c) {
-    std::vector<double> y;
-    for (int i = 0; i < answers.rows(); ++i) y.push_back(answers(i, c));
+    std::vector<double> y(n);
+    for (int i = 0; i < answers.rows(); ++i) y[static_cast<std::size_t>(i)] = answers(i, c);
     const std::vector<double> q = denominator(complement, basis, y);
     for (std::size_t i = 0; i < n; ++i) belief[i] += q[i];
     for (int i : first_places(n, wrong, [&](int a, int b) {
