@@ -11,8 +11,10 @@
 #include "coding/matrix/berrut_code.h"
 #include "coding/matrix/interpolation.h"
 #include "coding/matrix/wrong_answers.h"
+#include "coding/matrix/wrong_answers_evaluation.h"
 #include "engine/autograd.h"
 #include "engine/ops.h"
+#include "engine/random.h"
 #include "kernels/check.h"
 #include "models/mlp.h"
 #include "tests/coding_tensors.h"
@@ -168,5 +170,32 @@ TEST_SUITE("coding") {
     slice(outputs, 1, 1, 2).fill_(std::numeric_limits<double>::infinity());
     CHECK_THROWS_WITH_AS(code.suspects(outputs, Erasures(shape, {{}}, 0)),
                          doctest::Contains("and_failed_rows"), Error);
+  }
+
+  TEST_CASE("looking for liars keeps the accuracy that they take away") {
+    // A linear model, whose answers are on a curve of low degree in the workers' points.
+    Generator generator(3, Stream::test);
+    Mlp base({6, 4}, generator);
+    Dataset data;
+    data.name = "drawn";
+    data.classes = 4;
+    const auto noise = random({60, 6}, 7, DType::f64).to_vector<double>();
+    std::vector<std::uint8_t> pixels;
+    for (const double value : noise)
+      pixels.push_back(static_cast<std::uint8_t>(127.5 + 127 * value));
+    data.images = Tensor::from(pixels, {60, 1, 2, 3});
+    data.normalization = {{0, 0, 0}, {1, 1, 1}};
+    const Tensor outputs = base(reshape(images_at(data, Tensor::arange(60, DType::i64)), {60, 6}));
+    data.labels = argmax(outputs);
+    BerrutCode code(PointLayout::spread, {.k = 2, .r = 3}, 1);
+    const WrongAnswersScore score =
+        evaluate_wrong_answers(code, base, data, outputs.detach(), 1000, 5);
+    CHECK(score.groups == 30);
+    CHECK(score.honest == 1);  // k = 2 is exact for a linear model
+    CHECK(score.found >= 0.9);
+    CHECK(score.located >= 0.9);
+    CHECK(score.not_located <= 0.8);
+    BerrutCode trusting(PointLayout::spread, {.k = 2, .r = 3});
+    CHECK_THROWS_AS(evaluate_wrong_answers(trusting, base, data, outputs.detach(), 30, 5), Error);
   }
 }

@@ -24,6 +24,8 @@
 #include "coding/query_codes.h"
 #include "coding/code_file.h"
 #include "coding/evaluation.h"
+#include "coding/matrix/wrong_answers.h"
+#include "coding/matrix/wrong_answers_evaluation.h"
 // clang-format on
 #include "kernels/check.h"
 #include "tools/compare_codes/table.h"
@@ -48,6 +50,8 @@ struct Choices {
   std::string trained;
   std::int64_t validation = 5000;
   bool explain = false;
+  std::int64_t wrong = 0;
+  double wrong_size = 1;
 };
 
 void add_choices(Options& options, Choices& choices) {
@@ -68,6 +72,14 @@ void add_choices(Options& options, Choices& choices) {
       .add("validation", &choices.validation,
            "training images on which a code settles what it leaves open")
       .at_least(1);
+  options
+      .add("wrong", &choices.wrong,
+           "also: so many workers of a group answer noise, and Berrut's code looks for them")
+      .at_least(0)
+      .at_most(8);
+  options
+      .add("wrong-size", &choices.wrong_size, "standard deviation of that noise over the logits'")
+      .above(0);
   options.add("explain", &choices.explain,
               "print each code's matrices and how far they amplify errors");
 }
@@ -139,6 +151,30 @@ Candidate read_trained(const std::filesystem::path& path, const Choices& choices
     progress.line(
         fmt::format("{}: does not say which model it was made for; taken for this one", file));
   return {code->name(), path.filename().string(), std::move(code)};
+}
+
+// Berrut's code for each k with as many workers as it takes to find `wrong` of them.
+nlohmann::json wrong_answer_rows(const Choices& choices, Module& base, const Dataset& test,
+                                 const Tensor& test_outputs, std::uint64_t seed) {
+  const int wrong = static_cast<int>(choices.wrong);
+  nlohmann::json rows = nlohmann::json::array();
+  for (const std::int64_t k_wanted : choices.k) {
+    const int k = static_cast<int>(k_wanted);
+    BerrutCode code(PointLayout::spread, {.k = k, .r = answers_to_locate(k, wrong) - k}, wrong);
+    const WrongAnswersScore score =
+        evaluate_wrong_answers(code, base, test, test_outputs, choices.wrong_size, seed);
+    rows.push_back({{"code", code.name()},
+                    {"k", k},
+                    {"r", code.shape().r},
+                    {"wrong", wrong},
+                    {"size", choices.wrong_size},
+                    {"groups", score.groups},
+                    {"found", score.found},
+                    {"accuracy_nobody_wrong", score.honest},
+                    {"accuracy_located", score.located},
+                    {"accuracy_not_located", score.not_located}});
+  }
+  return rows;
 }
 
 void compare_codes(int argc, char** argv) {
@@ -230,8 +266,12 @@ void compare_codes(int argc, char** argv) {
     }
   }
   progress.end();
+  nlohmann::json wrong_rows = nlohmann::json::array();
+  if (choices.wrong > 0)
+    wrong_rows = wrong_answer_rows(choices, *base, data.test, test_outputs, common.seed);
 
   nlohmann::json result = {{"rows", rows},
+                           {"wrong_answers", wrong_rows},
                            {"model", base->describe()},
                            {"test_accuracy", accuracy(test_outputs, data.test.labels)},
                            {"seconds", seconds_since(start)}};

@@ -35,6 +35,7 @@ Matrix berrut_encoding(PointLayout layout, const CodeShape& shape) {
 
 BerrutCode::BerrutCode(PointLayout layout, const CodeShape& shape, int wrong)
     : MatrixCode(shape, berrut_name(layout), layout == PointLayout::systematic),
+      layout_(layout),
       points_(code_points(layout, shape)),
       wrong_(wrong),
       most_losses_(shape.units() - answers_needed(shape, wrong)) {

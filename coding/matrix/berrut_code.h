@@ -21,6 +21,7 @@ class BerrutCode : public MatrixCode {
 
   int most_losses() const override { return most_losses_; }
   int wrong() const { return wrong_; }
+  PointLayout layout() const { return layout_; }
   // The workers that are left out of each group for their answers, ascending, `wrong` of them:
   // outputs (G, k+r, classes). None where wrong = 0.
   std::vector<std::vector<int>> suspects(const Tensor& outputs, const Erasures& erasures) const;
@@ -30,6 +31,7 @@ class BerrutCode : public MatrixCode {
   Tensor decode_outputs(const Tensor& outputs, const Erasures& erasures) override;
 
  private:
+  PointLayout layout_;
   CodePoints points_;
   int wrong_;
   int most_losses_;

@@ -45,6 +45,19 @@ void print_row(const json& row, std::size_t width) {
       row.at("decode_us").get<double>());
 }
 
+void print_wrong_answers(const json& rows) {
+  fmt::print(
+      "\nWorkers that answer noise, nobody missing; accuracy in % of all answers:\n"
+      "{:<16}{:>3}{:>4}{:>8}{:>8}{:>14}{:>16}{:>18}\n",
+      "code", "k", "r", "wrong", "found", "nobody wrong", "looked for", "not looked for");
+  for (const json& row : rows)
+    fmt::print("{:<16}{:>3}{:>4}{:>8}{:>8.1f}{:>14.2f}{:>16.2f}{:>18.2f}\n",
+               row.at("code").get<std::string>(), row.at("k").get<int>(), row.at("r").get<int>(),
+               row.at("wrong").get<int>(), percent(row, "found"),
+               percent(row, "accuracy_nobody_wrong"), percent(row, "accuracy_located"),
+               percent(row, "accuracy_not_located"));
+}
+
 }  // namespace
 
 void print_comparison(const json& result) {
@@ -77,6 +90,7 @@ void print_comparison(const json& result) {
       "squared, summed over the classes. Encoder / model: multiply-adds to encode a group over "
       "those "
       "of one answer.\n\n");
+  if (!result.at("wrong_answers").empty()) print_wrong_answers(result["wrong_answers"]);
   for (const auto& [extra, row] : best)
     fmt::print("best at {:.1f} % extra machines, one missing: {}, k = {}, r = {}: {:.2f} %\n",
                extra, label(*row), row->at("k").get<int>(), row->at("r").get<int>(),
