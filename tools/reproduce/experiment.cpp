@@ -8,9 +8,10 @@
 #include <fstream>
 #include <functional>
 #include <map>
-#include <set>
 #include <sstream>
 
+#include "coding/learned/learned_code.h"
+#include "coding/query_codes.h"
 #include "datasets/dataset.h"
 #include "datasets/digest.h"
 #include "kernels/check.h"
@@ -22,6 +23,31 @@ namespace {
 
 namespace fs = std::filesystem;
 using Names = std::vector<std::string>;
+
+// A parsed file.
+struct Source {
+  std::string file;
+  std::string sha256;
+  toml::table root;
+};
+
+Source read_source(const fs::path& path) {
+  Source source{.file = path.string()};
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream content;
+  content << stream.rdbuf();
+  if (!stream.good()) throw UsageError(fmt::format("{}: cannot be read", source.file));
+  const std::string bytes = content.str();
+  source.sha256 =
+      sha256({std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())});
+  try {
+    source.root = toml::parse(bytes);
+  } catch (const toml::parse_error& error) {
+    throw UsageError(
+        fmt::format("{}:{}: {}", source.file, error.source().begin.line, error.description()));
+  }
+  return source;
+}
 
 // What stands under `name` as a flag is added; false is no flag.
 void add_flag(const Section& section, const std::string& name, std::vector<Flag>& flags) {
@@ -40,11 +66,18 @@ Names operator+(Names a, const Names& b) {
   return a;
 }
 
-// [base.resnet18], and what [base.resnet18.cifar-10] says instead on that data set.
-BaseModel base_model(const std::string& file, const toml::table& root, const std::string& model,
+// [base.resnet18] of the first source that has it, and what [base.resnet18.cifar-10] says instead on
+// that data set.
+BaseModel base_model(const std::vector<Source>& sources, const std::string& model,
                      const std::string& dataset, const Section& user) {
-  const toml::table* recipes = root["base"].as_table();
-  const toml::table* own = recipes ? (*recipes)[model].as_table() : nullptr;
+  const toml::table* own = nullptr;
+  std::string file;
+  for (const Source& source : sources) {
+    if (own) break;
+    file = source.file;
+    if (const toml::table* recipes = source.root["base"].as_table())
+      own = (*recipes)[model].as_table();
+  }
   if (!own)
     user.fail_at("base", fmt::format("a model with a recipe: there is no [base.{}]", model));
 
@@ -104,10 +137,9 @@ void override_axes(std::vector<Axis>& axes, const std::string& key, const Names&
 }
 
 // [[grid]]: codes that are trained. [[comparison]]: codes that are not.
-void add_settings(const std::string& file, const toml::table& root, const toml::table& table,
-                  bool compares, const Overrides& overrides, std::int64_t seed,
-                  std::vector<Setting>& settings) {
-  const Section section(file, compares ? "comparison" : "grid", table);
+void add_settings(const std::vector<Source>& sources, const toml::table& table, bool compares,
+                  const Overrides& overrides, std::int64_t seed, std::vector<Setting>& settings) {
+  const Section section(sources[0].file, compares ? "comparison" : "grid", table);
   const Names shared = {"dataset", "base", "width", "seed"};
   const Names multiplied =
       compares ? shared : shared + Names{"code", "encoder", "loss", "channels", "k", "r"};
@@ -130,7 +162,7 @@ void add_settings(const std::string& file, const toml::table& root, const toml::
     Setting setting;
     const std::string dataset = section.one_of("dataset", value("dataset", ""), dataset_names());
     const std::string model = section.one_of("base", value("base", ""), model_names());
-    setting.base = base_model(file, root, model, dataset, section);
+    setting.base = base_model(sources, model, dataset, section);
     setting.base.seed = whole("seed", 0, "1");
     if (section.has("width") && model == "resnet18") setting.base.width = whole("width", 0, "0");
     if (overrides.width > 0 && model == "resnet18") setting.base.width = overrides.width;
@@ -138,21 +170,22 @@ void add_settings(const std::string& file, const toml::table& root, const toml::
     if (compares) {
       setting.codes = section.values("codes");
       if (setting.codes.empty()) section.fail_at("codes", "a list of codes");
+      for (const std::string& name : setting.codes)
+        section.one_of("codes", name, Names{"all"} + query_code_names());
       setting.ks = section.wholes("k", 1);
       setting.rs = section.wholes("r", 0);
       setting.label = section.text("label");
     } else {
-      setting.code = value("code", "learned");
+      setting.code = section.one_of("code", value("code", "learned"),
+                                    {"learned", "parity-sum", "parity-concat"});
       const bool learned = setting.code == "learned";
       if (!learned && section.has("encoder"))
         section.fail_at("encoder", fmt::format("only where code is learned, not {}", setting.code));
       setting.encoder = learned ? value("encoder", "mlp") : "";
-      setting.loss = section.has("loss")
-                         ? section.one_of("loss", value("loss", ""), {"mse", "kl", "xent"})
-                         : "mse";
-      setting.channels = value("channels", "aligned");
-      if (section.has("channels"))
-        section.one_of("channels", setting.channels, {"aligned", "interleaved"});
+      if (learned) section.one_of("encoder", setting.encoder, encoder_names());
+      setting.loss = section.one_of("loss", value("loss", "mse"), {"mse", "kl", "xent"});
+      setting.channels =
+          section.one_of("channels", value("channels", "aligned"), {"aligned", "interleaved"});
       setting.k = whole("k", 1, "2");
       setting.r = whole("r", 1, "1");
       setting.epochs_published = section.whole("published-epochs", 1, 0);
@@ -229,36 +262,33 @@ std::string Setting::text() const {
 }
 
 Experiment read_experiment(const fs::path& path, const Overrides& overrides) {
-  const std::string file = path.string();
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream content;
-  content << stream.rdbuf();
-  if (!stream.good()) throw UsageError(fmt::format("{}: cannot be read", file));
-  const std::string bytes = content.str();
-
-  toml::table root;
-  try {
-    root = toml::parse(bytes);
-  } catch (const toml::parse_error& error) {
-    throw UsageError(
-        fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
-  }
-  const Section top(file, "experiment", root);
-  top.only({"title", "source", "base", "grid", "comparison", "published"});
+  std::vector<Source> sources;  // never copied: copies of a table forget their lines
+  sources.push_back(read_source(path));
+  const std::string file = sources[0].file;
   Experiment experiment;
   experiment.name = path.stem().string();
-  experiment.title = top.text("title");
-  experiment.source = top.text("source");
-  if (experiment.title.empty()) top.fail_at("title", "a line that says what the experiment is");
-  experiment.sha256 =
-      sha256({std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size())});
+  experiment.sha256 = sources[0].sha256;
+  {
+    const Section top(file, "experiment", sources[0].root);
+    top.only({"title", "source", "base-models", "base", "grid", "comparison", "published"});
+    experiment.title = top.text("title");
+    experiment.source = top.text("source");
+    if (experiment.title.empty()) top.fail_at("title", "a line that says what the experiment is");
+    if (top.has("base-models")) {
+      Source shared = read_source(path.parent_path() / top.text("base-models"));
+      Section(shared.file, "base models", shared.root).only({"base"});
+      experiment.sha256 += shared.sha256;
+      sources.push_back(std::move(shared));
+    }
+  }
+  const toml::table& root = sources[0].root;
 
   // Seeds of the command line come one after the other: all settings of the first before the next.
   const std::vector<std::int64_t> seeds =
       overrides.seeds.empty() ? std::vector<std::int64_t>{1} : overrides.seeds;
   for (const std::int64_t seed : seeds)
     for (const auto& [table, compares] : tables_of(file, root))
-      add_settings(file, root, *table, compares, overrides, seed, experiment.settings);
+      add_settings(sources, *table, compares, overrides, seed, experiment.settings);
   if (experiment.settings.empty())
     throw UsageError(fmt::format("{}: has no [[grid]] and no [[comparison]]", file));
   experiment.published = published_in(file, root);

@@ -59,7 +59,7 @@ struct Experiment {
   std::string source;  // the paper
   std::vector<Setting> settings;
   std::vector<nlohmann::json> published;  // the fields of a "published" line of results.jsonl
-  std::string sha256;                     // of the file
+  std::string sha256;                     // of all that was read
 };
 
 // What the command line asks for instead of what the file says.
