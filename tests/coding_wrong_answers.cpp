@@ -194,7 +194,8 @@ TEST_SUITE("coding") {
     CHECK(score.honest == 1);  // k = 2 is exact for a linear model
     CHECK(score.found >= 0.9);
     CHECK(score.located >= 0.9);
-    CHECK(score.not_located <= 0.8);
+    // With 5 workers for k = 2 an answer is read from one of them: only 2 of 5 liars do harm.
+    CHECK(score.not_located <= 0.95);
     BerrutCode trusting(PointLayout::spread, {.k = 2, .r = 3});
     CHECK_THROWS_AS(evaluate_wrong_answers(trusting, base, data, outputs.detach(), 30, 5), Error);
   }
