@@ -73,7 +73,8 @@ Axis log_axis(double low, double high) {
 }
 
 std::string tick_label(const Axis& axis, double tick) {
-  if (axis.logarithmic) return fmt::format("{:.3g}", tick);
+  if (axis.logarithmic)
+    return tick < 1e-4 || tick > 1e5 ? fmt::format("{:.0e}", tick) : fmt::format("{:.10g}", tick);
   const double shown = std::abs(tick) < 1e-12 * (axis.high - axis.low) ? 0.0 : tick;
   return fmt::format("{:.{}f}", shown, axis.decimals);
 }

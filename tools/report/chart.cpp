@@ -9,6 +9,7 @@
 
 #include "kernels/check.h"
 #include "tools/report/markup.h"
+#include "tools/report/point_labels.h"
 
 namespace understudy::report {
 namespace {
@@ -18,6 +19,7 @@ constexpr double width = 480, height = 300, left = 50, right = 468, top = 30, bo
 
 // Values that span more than this factor are easier to read on a log scale.
 constexpr double log_ratio = 15;
+constexpr const char* log_words = ", logarithmic scale";
 
 struct Range {
   double low = std::numeric_limits<double>::infinity();
@@ -28,13 +30,14 @@ struct Range {
 double across(const Axis& axis, double x) { return left + axis.place(x) * (right - left); }
 double upward(const Axis& axis, double y) { return bottom - axis.place(y) * (bottom - top); }
 
-bool finite_at(const Series& s, std::size_t i) {
-  return std::isfinite(s.x[i]) && std::isfinite(s.y[i]);
+bool drawable_at(const Series& s, std::size_t i, Scale x_scale) {
+  return std::isfinite(s.x[i]) && std::isfinite(s.y[i]) &&
+         (x_scale != Scale::logarithmic || s.x[i] > 0);
 }
 
-bool has_points(const Series& s) {
+bool has_points(const Series& s, Scale x_scale) {
   for (std::size_t i = 0; i < s.x.size(); ++i)
-    if (finite_at(s, i)) return true;
+    if (drawable_at(s, i, x_scale)) return true;
   return false;
 }
 
@@ -56,32 +59,64 @@ void draw_axes(std::string& out, const Chart& chart, const Axis& x, const Axis& 
     fmt::format_to(to, R"(<text class="tick middle" x="{:.1f}" y="{}">{}</text>)", at, bottom + 18,
                    tick_label(x, t));
   }
-  fmt::format_to(to, R"(<text class="label middle" x="{}" y="{}">{}</text>)", (left + right) / 2,
-                 height - 8, escape(chart.x_label));
+  fmt::format_to(to, R"(<text class="label middle" x="{}" y="{}">{}{}</text>)", (left + right) / 2,
+                 height - 8, escape(chart.x_label), x.logarithmic ? log_words : "");
   fmt::format_to(to, R"(<text class="label" x="2" y="{}">{}{}</text>)", top - 16,
-                 escape(chart.y_label), y.logarithmic ? ", logarithmic scale" : "");
+                 escape(chart.y_label), y.logarithmic ? log_words : "");
 }
 
-void draw_series(std::string& out, const Series& s, const Axis& x, const Axis& y) {
-  std::string path, dots;
+std::string mark_at(Mark mark, int colour, double x, double y) {
+  if (mark == Mark::diamond)
+    return fmt::format(R"(<path class="ring s{}" d="M{:.1f} {:.1f}l4 4l-4 4l-4-4z"/>)", colour, x,
+                       y - 4);
+  if (mark == Mark::ring)
+    return fmt::format(R"(<circle class="ring s{}" cx="{:.1f}" cy="{:.1f}" r="2.8"/>)", colour, x,
+                       y);
+  return fmt::format(R"(<circle class="dot s{}" cx="{:.1f}" cy="{:.1f}" r="2.6"/>)", colour, x, y);
+}
+
+std::string error_bar(int colour, double x, double low, double high) {
+  return fmt::format(R"(<path class="bar s{}" d="M{:.1f} {:.1f}h6m-3 0V{:.1f}m-3 0h6"/>)", colour,
+                     x - 3, low, high);
+}
+
+void draw_series(std::string& out, const Chart& chart, const Series& s, const Axis& x,
+                 const Axis& y) {
+  std::string path, marks;
   bool pen_down = false;
   std::size_t drawn = 0;
   for (std::size_t i = 0; i < s.x.size(); ++i) {
-    const bool here = finite_at(s, i);
+    const bool here = drawable_at(s, i, chart.x_scale);
     if (here) {
       const double px = across(x, s.x[i]), py = upward(y, s.y[i]);
       fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", pen_down ? "L" : "M", px, py);
-      fmt::format_to(std::back_inserter(dots),
-                     R"(<circle class="dot s{}" cx="{:.1f}" cy="{:.1f}" )"
-                     R"(r="2.6"/>)",
-                     s.colour, px, py);
+      if (!s.error.empty() && std::isfinite(s.error[i]) && !y.logarithmic)
+        marks += error_bar(s.colour, px, upward(y, std::max(y.low, s.y[i] - s.error[i])),
+                           upward(y, std::min(y.high, s.y[i] + s.error[i])));
+      marks += mark_at(s.mark, s.colour, px, py);
       ++drawn;
     }
     pen_down = here;
   }
-  fmt::format_to(std::back_inserter(out), R"(<path class="line s{}{}" d="{}"/>)", s.colour,
-                 s.dashed ? " dash" : "", path);
-  if (s.dots || drawn == 1) out += dots;  // a line of one point would be invisible
+  if (s.line)
+    fmt::format_to(std::back_inserter(out), R"(<path class="line s{}{}" d="{}"/>)", s.colour,
+                   s.dashed ? " dash" : "", path);
+  // A line of one point would be invisible.
+  if (s.mark != Mark::none || !s.line || drawn == 1) out += marks;
+}
+
+std::vector<PointLabel> labels_of(const Chart& chart, const Axis& x, const Axis& y) {
+  std::vector<PointLabel> labels;
+  for (const Series& s : chart.series)
+    for (std::size_t i = 0; i < s.labels.size(); ++i)
+      if (drawable_at(s, i, chart.x_scale))
+        labels.push_back({s.labels[i], across(x, s.x[i]), upward(y, s.y[i])});
+  return labels;
+}
+
+Axis axis_of(Scale scale, double low, double high) {
+  if (scale == Scale::whole_numbers) return count_axis(low, high);
+  return scale == Scale::logarithmic ? log_axis(low, high) : linear_axis(low, high);
 }
 
 }  // namespace
@@ -91,18 +126,27 @@ std::string svg(const Chart& chart) {
   for (const Series& s : chart.series) {
     check(s.x.size() == s.y.size(), "[svg] series \"{}\": {} x and {} y values", s.name, s.x.size(),
           s.y.size());
-    for (std::size_t i = 0; i < s.x.size(); ++i)
-      if (finite_at(s, i)) xs.take(s.x[i]), ys.take(s.y[i]);
+    check((s.error.empty() || s.error.size() == s.x.size()) &&
+              (s.labels.empty() || s.labels.size() == s.x.size()),
+          "[svg] series \"{}\": {} errors and {} labels for {} points", s.name, s.error.size(),
+          s.labels.size(), s.x.size());
+    for (std::size_t i = 0; i < s.x.size(); ++i) {
+      if (!drawable_at(s, i, chart.x_scale)) continue;
+      const double error = s.error.empty() || !std::isfinite(s.error[i]) ? 0 : s.error[i];
+      xs.take(s.x[i]), ys.take(s.y[i] - error), ys.take(s.y[i] + error);
+      if (chart.y_most && s.y[i] <= *chart.y_most) ys.high = std::min(ys.high, *chart.y_most);
+    }
   }
   if (xs.low > xs.high) return "";
-  const Axis x = chart.epochs_on_x ? count_axis(xs.low, xs.high) : linear_axis(xs.low, xs.high);
+  const Axis x = axis_of(chart.x_scale, xs.low, xs.high);
   const bool log = chart.may_use_log && ys.low > 0 && ys.high > log_ratio * ys.low;
-  const Axis y = log ? log_axis(ys.low, ys.high) : linear_axis(ys.low, ys.high);
+  const Axis y = axis_of(log ? Scale::logarithmic : Scale::linear, ys.low, ys.high);
   std::string out = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}">)", width,
                                 height, escape(chart.title));
   draw_axes(out, chart, x, y);
   for (const Series& s : chart.series)
-    if (has_points(s)) draw_series(out, s, x, y);
+    if (has_points(s, chart.x_scale)) draw_series(out, chart, s, x, y);
+  out += point_labels(labels_of(chart, x, y), {left, right + 10, top - 8, bottom});
   return out + "</svg>";
 }
 
@@ -111,12 +155,16 @@ std::string figure(const Chart& chart) {
   if (drawing.empty()) return "";
   std::string out = fmt::format(R"(<figure class="chart"><figcaption>{}<ul class="legend">)",
                                 escape(chart.title));
-  for (const Series& s : chart.series)
-    if (has_points(s))
-      fmt::format_to(std::back_inserter(out),
-                     R"(<li><svg viewBox="0 0 24 8" aria-hidden="true"><path class="line s{}{}" )"
-                     R"(d="M1 4L23 4"/></svg>{}</li>)",
-                     s.colour, s.dashed ? " dash" : "", escape(s.name));
+  for (const Series& s : chart.series) {
+    if (s.name.empty() || !has_points(s, chart.x_scale)) continue;
+    out += R"(<li><svg viewBox="0 0 24 8" aria-hidden="true">)";
+    if (s.line)
+      fmt::format_to(std::back_inserter(out), R"(<path class="line s{}{}" d="M1 4L23 4"/>)",
+                     s.colour, s.dashed ? " dash" : "");
+    if (!s.line || s.mark == Mark::ring || s.mark == Mark::diamond)
+      out += mark_at(s.mark, s.colour, 12, 4);
+    fmt::format_to(std::back_inserter(out), "</svg>{}</li>", escape(s.name));
+  }
   return out + "</ul></figcaption>" + drawing + "</figure>";
 }
 

@@ -1,7 +1,8 @@
-// Line charts as inline SVG. Colours come from the page's style sheet (classes s0, s1, …), so that
+// Line and scatter charts as inline SVG. Colours come from the page's style sheet (classes s0, s1, …), so that
 // one drawing is readable in light, in dark and in print.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,20 @@ Axis count_axis(double low, double high, int count = 8);
 Axis log_axis(double low, double high);
 std::string tick_label(const Axis& axis, double tick);
 
+enum class Scale { linear, whole_numbers, logarithmic };
+
+// What stands at a point.
+enum class Mark { none, dot, ring, diamond };
+
 struct Series {
-  std::string name;
+  std::string name;          // "": not in the legend
   std::vector<double> x, y;  // the same length; a y that is not finite leaves a gap
   int colour = 0;            // 0..5: the class s0..s5
   bool dashed = false;
-  bool dots = false;  // marks every point
+  Mark mark = Mark::none;
+  bool line = true;                      // false: the points alone
+  std::vector<double> error = {};        // y ± error, a bar at each point where it is finite
+  std::vector<std::string> labels = {};  // beside each point
 };
 
 struct Chart {
@@ -40,11 +49,13 @@ struct Chart {
   std::string x_label;  // with the unit, e.g. "epoch"
   std::string y_label;
   std::vector<Series> series;
-  bool epochs_on_x = true;   // whole numbers along x
+  Scale x_scale = Scale::whole_numbers;
+  std::optional<double> y_most = {};  // what no value can pass, such as 100 %; bars end there
   bool may_use_log = false;  // y on a log scale when its values span more than a factor of 15
 };
 
-// A complete <svg> element, 480 by 300 units; "" when there is nothing finite to draw.
+// A complete <svg> element, 480 by 300 units; "" when there is nothing finite to draw. On a
+// logarithmic x scale points at or below zero are left out.
 std::string svg(const Chart& chart);
 // The same in a <figure> with its title and legend.
 std::string figure(const Chart& chart);

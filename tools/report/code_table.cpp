@@ -78,11 +78,11 @@ Chart late_chart(const std::vector<CodeResult>& results) {
   Chart chart{.title = "What users see as answers go missing",
               .x_label = "late answers, %",
               .y_label = "accuracy, %"};
-  chart.epochs_on_x = false;
+  chart.x_scale = Scale::linear;
   if (results.empty()) return chart;
   const auto line = [&](const std::string& name, double available, double degraded, int colour,
                         bool dashed) {
-    Series series{name, {}, {}, colour, dashed, false};
+    Series series{.name = name, .colour = colour, .dashed = dashed};
     for (int late = 0; late <= 10; ++late) {
       series.x.push_back(late);
       series.y.push_back(100 * accuracy_with_late(available, degraded, late / 100.0));

@@ -26,7 +26,7 @@ body {
   text-rendering: optimizeLegibility;
 }
 main { max-width: 70rem; margin: 0 auto; padding: clamp(1.5rem, 5vw, 4.5rem) clamp(1rem, 4vw, 3rem); }
-h1, h2, h3, table, figcaption, .figures, .note, .mark, svg text, dl, footer {
+h1, h2, h3, table, summary, figcaption, .figures, .note, .mark, svg text, dl, footer {
   font-family: "Inter", "Helvetica Neue", Helvetica, Arial, "Liberation Sans", sans-serif;
 }
 .mark { margin: 0 0 1.2rem; color: var(--soft); font-size: .8rem; letter-spacing: .14em;
@@ -66,6 +66,14 @@ tr.rival > * { color: var(--soft); }
 tbody tr:not(.rival):not(.section) > th { font-weight: 600; }
 .facts tbody th { min-width: 9rem; }
 .facts td { min-width: 5.5rem; overflow-wrap: anywhere; }
+sup { font-size: .72em; line-height: 0; }
+.published { background: var(--wash); font-style: italic; }
+.published.n:last-child { padding-right: .7rem; }
+.experiment tbody th { min-width: 7rem; }
+.notes .note { margin-bottom: .1em; }
+h3 + .scroll { margin-top: .4rem; }
+details { margin: 1.4rem 0; font-size: .82rem; }
+summary { cursor: pointer; }
 .note { color: var(--soft); font-size: .82rem; line-height: 1.55; max-width: 54em; margin-bottom: .6em; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 1.4rem 2.6rem; }
@@ -83,8 +91,15 @@ svg .grid { stroke: var(--hair); } svg .axis { stroke: var(--soft); }
 svg .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 svg .dash { stroke-dasharray: 5 4; stroke-linecap: butt; }
 svg .dot { stroke: none; }
-.line.s0 { stroke: var(--s0); } .line.s1 { stroke: var(--s1); } .line.s2 { stroke: var(--s2); }
-.line.s3 { stroke: var(--s3); } .line.s4 { stroke: var(--s4); } .line.s5 { stroke: var(--s5); }
+svg .ring { fill: var(--paper); stroke-width: 1.6; }
+svg .bar { fill: none; stroke-width: 1.1; }
+svg text.point { font-size: 10px; }
+.line.s0, .ring.s0, .bar.s0 { stroke: var(--s0); }
+.line.s1, .ring.s1, .bar.s1 { stroke: var(--s1); }
+.line.s2, .ring.s2, .bar.s2 { stroke: var(--s2); }
+.line.s3, .ring.s3, .bar.s3 { stroke: var(--s3); }
+.line.s4, .ring.s4, .bar.s4 { stroke: var(--s4); }
+.line.s5, .ring.s5, .bar.s5 { stroke: var(--s5); }
 .dot.s0 { fill: var(--s0); } .dot.s1 { fill: var(--s1); } .dot.s2 { fill: var(--s2); }
 .dot.s3 { fill: var(--s3); } .dot.s4 { fill: var(--s4); } .dot.s5 { fill: var(--s5); }
 .diagram { display: block; width: 100%; height: auto; margin-top: .3rem; }
