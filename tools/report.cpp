@@ -1,6 +1,8 @@
-// Turns run folders into one HTML page that opens from disk, and prints its tables.
+// Turns run folders, and results files of `reproduce`, into one HTML page that opens from disk, and
+// prints its tables.
 //
 //   build/bin/report runs/base runs/code --out report.html
+//   build/bin/report runs/paper/results.jsonl --out report.html
 //
 // ends with a line like
 //
@@ -15,28 +17,33 @@
 
 #include "engine/atomic_file.h"
 #include "kernels/check.h"
+#include "tools/report/inputs.h"
 #include "tools/report/page.h"
-#include "tools/report/run.h"
 #include "tools/runs/program.h"
 
 namespace understudy {
 namespace {
 
 struct Arguments {
-  std::vector<std::filesystem::path> runs;
+  std::vector<std::filesystem::path> inputs;
   std::filesystem::path out = "report.html";
 };
 
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
   bool show_version = false;
-  CLI::App app("Turns run folders into one self-contained HTML page, and prints its tables.",
-               "report");
+  CLI::App app(
+      "Turns run folders and results files into one self-contained HTML page, and prints its "
+      "tables.",
+      "report");
   app.footer(
-      "\nExample:\n  report runs/base runs/code --out report.html\nIt ends with: report: "
+      "\nExample:\n  report runs/base runs/code --out report.html\n  report "
+      "runs/paper/results.jsonl "
+      "--out report.html\nIt ends with: report: "
       "report.html");
-  app.add_option("RUN", arguments.runs, "folders that the trainers wrote (their --out)")
-      ->type_name("FOLDER");
+  app.add_option("RUN", arguments.inputs,
+                 "folders that the programs wrote (their --out), and results.jsonl of reproduce")
+      ->type_name("PATH");
   app.add_option("--out", arguments.out, "the page")->type_name("FILE")->capture_default_str();
   app.add_flag("--version", show_version, "print version and git commit");
   try {
@@ -51,18 +58,17 @@ Arguments parse(int argc, char** argv) {
     fmt::print("report {} (commit {})\n", version(), commit());
     throw Exit{0};
   }
-  if (arguments.runs.empty())
+  if (arguments.inputs.empty())
     throw UsageError("expected run folders, e.g. report runs/base runs/code; see --help");
   return arguments;
 }
 
 void write_report(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  std::vector<report::Run> runs;
-  for (const std::filesystem::path& folder : arguments.runs)
-    runs.push_back(report::read_run(folder));
+  const report::Inputs inputs = report::read_inputs(arguments.inputs);
   // Everything is read and drawn before anything is written.
-  const std::string page = report::page(runs), summary = report::summary(runs);
+  const std::string page = report::page(inputs.runs, inputs.experiments),
+                    summary = report::summary(inputs.runs, inputs.experiments);
   write_file_atomically(arguments.out, page);
   fmt::print("{}\nreport: {}\n", summary, arguments.out.string());
 }

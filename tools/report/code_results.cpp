@@ -5,6 +5,7 @@
 #include "kernels/check.h"
 #include "tools/report/markup.h"
 #include "tools/report/results.h"
+#include "tools/report/settings.h"
 
 namespace understudy::report {
 namespace {
@@ -25,23 +26,10 @@ int small_count(const Run& run, const char* key, int low) {
   return static_cast<int>(value);
 }
 
-std::string encoder_name(const std::string& setting) {
-  if (setting == "mlp") return "MLPEncoder";
-  if (setting == "conv") return "ConvEncoder";
-  return setting;
-}
-
-std::string loss_name(const std::string& setting) {
-  if (setting == "mse") return "MSE";
-  if (setting == "kl") return "KL";
-  if (setting == "xent") return "cross-entropy";
-  return setting;
-}
-
 std::string code_name(const Run& run) {
   return fmt::format("{}, {} loss, k\u00a0=\u00a0{}, r\u00a0=\u00a0{}",
-                     encoder_name(text(run, "encoder").value_or("learned code")),
-                     loss_name(text(run, "loss").value_or("unknown")), small_count(run, "k", 1),
+                     written_encoder(text(run, "encoder").value_or("learned code")),
+                     written_loss(text(run, "loss").value_or("unknown")), small_count(run, "k", 1),
                      small_count(run, "r", 1));
 }
 

@@ -6,9 +6,11 @@
 #include <iterator>
 
 #include "tools/report/chart.h"
+#include "tools/report/experiment_page.h"
 #include "tools/report/markup.h"
 #include "tools/report/pictures.h"
 #include "tools/report/results.h"
+#include "tools/report/results_file.h"
 #include "tools/report/style.h"
 
 namespace understudy::report {
@@ -141,7 +143,16 @@ void add_pictures(std::string& out, const std::vector<Run>& runs) {
   if (any) out += "</section>\n";
 }
 
+// Those of results files, then the comparisons among the runs.
+std::vector<Experiment> all_experiments(const std::vector<Run>& runs,
+                                        std::vector<Experiment> experiments) {
+  for (const Run& run : runs)
+    if (auto compared = compared_codes(run)) experiments.push_back(std::move(*compared));
+  return experiments;
+}
+
 void add_commands(std::string& out, const std::vector<Run>& runs) {
+  if (runs.empty()) return;
   out += "<section><h2>The commands</h2><dl class=\"runs\">";
   for (const Run& run : runs)
     fmt::format_to(std::back_inserter(out), "<dt>{}</dt><dd><code>{}</code></dd>", escape(run.name),
@@ -151,12 +162,14 @@ void add_commands(std::string& out, const std::vector<Run>& runs) {
 
 }  // namespace
 
-std::string page(const std::vector<Run>& runs) {
+std::string page(const std::vector<Run>& runs, const std::vector<Experiment>& experiments) {
   const std::vector<CodeResult> codes = code_results(runs);
   std::string out;
   add_head(out);
   add_glance(out, codes);
   add_table(out, code_table(codes), "results", figure(late_chart(codes)));
+  for (const Experiment& experiment : all_experiments(runs, experiments))
+    out += experiment_section(experiment);
   add_table(out, merge_table(runs), "results");
   add_table(out, classifier_table(runs), "results");
   add_pictures(out, runs);
@@ -169,11 +182,13 @@ std::string page(const std::vector<Run>& runs) {
   return out;
 }
 
-std::string summary(const std::vector<Run>& runs) {
+std::string summary(const std::vector<Run>& runs, const std::vector<Experiment>& experiments) {
   const std::vector<CodeResult> codes = code_results(runs);
   std::string out;
   for (const Table& table : {classifier_table(runs), code_table(codes), merge_table(runs)})
     if (!table.empty()) out += plain(table) + "\n";
+  for (const Experiment& experiment : all_experiments(runs, experiments))
+    out += experiment_summary(experiment);
   for (const std::string& sentences : {meaning(codes), meaning_of_merges(runs)})
     for (const std::string& line : wrapped(sentences, 96)) out += line + "\n";
   return out;

@@ -1,8 +1,5 @@
 #include "tools/report/run.h"
 
-#include <fstream>
-#include <sstream>
-
 #include "engine/safetensors.h"
 #include "kernels/check.h"
 
@@ -12,29 +9,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string read_text(const fs::path& path) {
-  check(fs::is_regular_file(path), "{}: expected a file, found {}", path.string(),
-        fs::exists(path) ? "something else" : "nothing");
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream content;
-  content << file.rdbuf();
-  check(file.good() || file.eof(), "{}: cannot be read", path.string());
-  return content.str();
-}
-
-// A JSON object, or null when `text` is not one.
-json parse_object(const std::string& text) {
-  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return value.is_object() ? value : json();
-}
-
-json read_object(const fs::path& path) {
-  json value = parse_object(read_text(path));
-  check(value.is_object(), "{}: expected a JSON object, found something else (a broken file?)",
-        path.string());
-  return value;
-}
-
 json read_optional_object(const fs::path& path) {
   return fs::exists(path) ? read_object(path) : json::object();
 }
@@ -42,20 +16,8 @@ json read_optional_object(const fs::path& path) {
 std::vector<json> read_lines(const fs::path& path) {
   std::vector<json> lines;
   if (!fs::exists(path)) return lines;
-  const std::string content = read_text(path);
-  std::size_t begin = 0;
-  for (int line = 1; begin < content.size(); ++line) {
-    const std::size_t end = content.find('\n', begin);
-    const bool whole = end != std::string::npos;
-    const std::string text = content.substr(begin, whole ? end - begin : std::string::npos);
-    begin = whole ? end + 1 : content.size();
-    if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    json value = parse_object(text);
-    if (!value.is_object() && !whole) break;  // the program was killed while it wrote this line
-    check(value.is_object(), "{}:{}: expected a JSON object, found \"{}\"", path.string(), line,
-          text.substr(0, 40));
-    lines.push_back(std::move(value));
-  }
+  for (JsonLine& line : json_lines(read_text(path), path.string()))
+    lines.push_back(std::move(line.object));
   return lines;
 }
 
@@ -101,20 +63,6 @@ Run read_run(const fs::path& folder) {
   if (const fs::path path = folder / "samples.safetensors"; fs::exists(path))
     run.samples = read_samples(path);
   return run;
-}
-
-std::optional<double> number(const json& object, std::string_view key) {
-  if (!object.is_object()) return std::nullopt;
-  const auto at = object.find(key);
-  if (at == object.end() || !at->is_number()) return std::nullopt;
-  return at->get<double>();
-}
-
-std::optional<std::string> text(const json& object, std::string_view key) {
-  if (!object.is_object()) return std::nullopt;
-  const auto at = object.find(key);
-  if (at == object.end() || !at->is_string()) return std::nullopt;
-  return at->get<std::string>();
 }
 
 std::optional<double> number(const Run& run, std::string_view key) {

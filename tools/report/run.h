@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "tools/report/json_file.h"
 
 namespace understudy::report {
 
@@ -36,10 +37,7 @@ struct Run {
 // half-written is dropped.
 Run read_run(const std::filesystem::path& folder);
 
-// The number, or the text, at `key`, where it is there and of that kind.
-std::optional<double> number(const nlohmann::json& object, std::string_view key);
-std::optional<std::string> text(const nlohmann::json& object, std::string_view key);
-// Looked up in the result, then among the settings in the header.
+// The number, or the text, at `key`, where it is there and of that kind. Looked up in the result, then among the settings in the header.
 std::optional<double> number(const Run& run, std::string_view key);
 std::optional<std::string> text(const Run& run, std::string_view key);
 

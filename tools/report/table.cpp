@@ -20,9 +20,10 @@ std::string pad(const std::string& text, std::size_t width, bool right) {
 void check_widths(const Table& table) {
   for (const Section& section : table.sections)
     for (const Row& row : section.rows)
-      check(row.cells.size() == table.columns.size(),
-            "table \"{}\": a row of {} cells under {} columns", table.title, row.cells.size(),
-            table.columns.size());
+      check(row.cells.size() == table.columns.size() &&
+                (row.marks.empty() || row.marks.size() == row.cells.size()),
+            "table \"{}\": a row of {} cells and {} marks under {} columns", table.title,
+            row.cells.size(), row.marks.size(), table.columns.size());
 }
 
 // Cells in lines, the first line or lines being the head; columns as wide as their widest cell.
@@ -54,6 +55,24 @@ std::string label(const Column& column) {
   return column.brief.empty() ? column.title : column.brief;
 }
 
+std::string plain_cell(const Row& row, std::size_t i) {
+  const bool marked = !row.marks.empty() && !row.marks[i].empty();
+  return printable(row.cells[i]) + (marked ? " (" + printable(row.marks[i]) + ")" : "");
+}
+
+std::string raised(const Row& row, std::size_t i) {
+  if (row.marks.empty() || row.marks[i].empty()) return "";
+  return fmt::format("<sup>{}</sup>", escape(row.marks[i]));
+}
+
+// The attribute of a column's cells, with a space before it; "" for none.
+std::string class_of(const Column& column) {
+  if (!column.right && !column.published) return "";
+  return fmt::format(R"( class="{}{}{}")", column.right ? "n" : "",
+                     column.right && column.published ? " " : "",
+                     column.published ? "published" : "");
+}
+
 std::string plain_upright(const Table& table, const Section& section) {
   Grid grid(2 + section.rows.size());
   std::vector<bool> right;
@@ -66,7 +85,7 @@ std::string plain_upright(const Table& table, const Section& section) {
     units = units || !grid[1].back().empty();
     right.push_back(column.right);
     for (std::size_t n = 0; n < section.rows.size(); ++n)
-      grid[2 + n].push_back(printable(section.rows[n].cells[i]));
+      grid[2 + n].push_back(plain_cell(section.rows[n], i));
   }
   if (!units) grid.erase(grid.begin() + 1);
   return aligned(grid, units ? 2 : 1, right);
@@ -89,22 +108,43 @@ std::string plain_turned(const Table& table, const Section& section) {
   for (std::size_t i = 1; i < table.columns.size(); ++i) {
     if (!table.columns[i].in_plain_text) continue;
     grid.push_back({printable(label(table.columns[i]))});
-    for (const Row& row : section.rows) grid.back().push_back(printable(row.cells[i]));
+    for (const Row& row : section.rows) grid.back().push_back(plain_cell(row, i));
   }
   std::vector<bool> right(section.rows.size() + 1, true);
   right.front() = false;
   return aligned(grid, head, right);
 }
 
+// 0 → "a", 25 → "z", 26 → "aa".
+std::string letters(std::size_t n) {
+  std::string out;
+  for (++n; n > 0; n = (n - 1) / 26) out.insert(0, 1, static_cast<char>('a' + (n - 1) % 26));
+  return out;
+}
+
 }  // namespace
+
+std::string Footnotes::mark(const std::string& words) {
+  if (words.empty()) return "";
+  const auto at = std::find(words_.begin(), words_.end(), words);
+  const auto index = static_cast<std::size_t>(at - words_.begin());
+  if (at == words_.end()) words_.push_back(words);
+  return letters(index);
+}
+
+std::vector<std::string> Footnotes::notes() const {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < words_.size(); ++i)
+    all.push_back(fmt::format("{}: {}", letters(i), words_[i]));
+  return all;
+}
 
 std::string html(const Table& table) {
   check_widths(table);
   std::string out = R"(<div class="scroll"><table><thead><tr>)";
   auto to = std::back_inserter(out);
   for (const Column& column : table.columns) {
-    fmt::format_to(to, R"(<th scope="col"{}>{})", column.right ? R"( class="n")" : "",
-                   escape(column.title));
+    fmt::format_to(to, R"(<th scope="col"{}>{})", class_of(column), escape(column.title));
     if (!column.unit.empty()) fmt::format_to(to, "<small>{}</small>", escape(column.unit));
     out += "</th>";
   }
@@ -115,11 +155,11 @@ std::string html(const Table& table) {
       fmt::format_to(to, R"(<tr class="section"><th scope="rowgroup" colspan="{}">{}</th></tr>)",
                      table.columns.size(), escape(section.title));
     for (const Row& row : section.rows) {
-      fmt::format_to(to, R"(<tr{}><th scope="row">{}</th>)", row.rival ? R"( class="rival")" : "",
-                     escape(row.cells.front()));
+      fmt::format_to(to, R"(<tr{}><th scope="row">{}{}</th>)", row.rival ? R"( class="rival")" : "",
+                     escape(row.cells.front()), raised(row, 0));
       for (std::size_t i = 1; i < row.cells.size(); ++i)
-        fmt::format_to(to, "<td{}>{}</td>", table.columns[i].right ? R"( class="n")" : "",
-                       escape(row.cells[i]));
+        fmt::format_to(to, "<td{}>{}{}</td>", class_of(table.columns[i]), escape(row.cells[i]),
+                       raised(row, i));
       out += "</tr>";
     }
     out += "</tbody>";

@@ -12,11 +12,14 @@ struct Column {
   bool right = true;  // numbers right, words left
   std::string brief;  // title and unit in plain text; empty: as above
   bool in_plain_text = true;
+  bool published = false;  // figures of a paper, set apart from ours
 };
 
 struct Row {
   std::vector<std::string> cells;  // one a column, unescaped
   bool rival = false;              // a baseline, set quieter than what the project offers
+  std::vector<std::string> marks =
+      {};  // of footnotes, one a cell, raised behind it; or none at all
 };
 
 // Rows under one heading, such as the base model that a set of codes protects.
@@ -34,6 +37,18 @@ struct Table {
   bool turned_in_plain_text = false;
 
   bool empty() const { return sections.empty(); }
+};
+
+// The footnotes of a table: the same words get the same letter.
+class Footnotes {
+ public:
+  // "a", "b", … for words in the order in which they come; "" for none.
+  std::string mark(const std::string& words);
+  // "a: width 16. b: …" as notes, one each.
+  std::vector<std::string> notes() const;
+
+ private:
+  std::vector<std::string> words_;
 };
 
 std::string html(const Table& table);  // the table alone, without title and notes

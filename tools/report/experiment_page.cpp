@@ -1,0 +1,84 @@
+#include "tools/report/experiment_page.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "tools/report/experiment_charts.h"
+#include "tools/report/experiment_tables.h"
+#include "tools/report/markup.h"
+
+namespace understudy::report {
+namespace {
+
+void add_table(std::string& out, const Table& table) {
+  fmt::format_to(std::back_inserter(out), "<h3>{}</h3>{}", escape(table.title), html(table));
+  out += R"(<div class="notes">)";
+  for (const std::string& note : table.notes)
+    fmt::format_to(std::back_inserter(out), R"(<p class="note">{}</p>)", escape(note));
+  out += "</div>";
+}
+
+// What was asked, with what, and what a budget left out.
+void add_facts(std::string& out, const Experiment& experiment) {
+  const auto add = [&](const char* what, const std::vector<std::string>& texts, bool code) {
+    for (const std::string& text : texts)
+      fmt::format_to(std::back_inserter(out), "<dt>{}</dt><dd>{}{}{}</dd>", what,
+                     code ? "<code>" : "", escape(text), code ? "</code>" : "");
+  };
+  out += R"(<dl class="runs">)";
+  if (!experiment.source.empty()) add("After", {experiment.source}, false);
+  add("Machine", experiment.machines, false);
+  add("Command", experiment.commands, true);
+  out += "</dl>";
+  if (experiment.settings && in_paper_layout(experiment))
+    fmt::format_to(std::back_inserter(out), "<p>{} of {} settings have a result.</p>",
+                   settings_of(experiment).size(), *experiment.settings);
+  if (experiment.cut.empty()) return;
+  out += "<p>Cut, to fit the time there was:</p><ul>";
+  for (const std::string& cut : experiment.cut)
+    fmt::format_to(std::back_inserter(out), "<li>{}</li>", escape(cut));
+  out += "</ul>";
+}
+
+void add_charts(std::string& out, const Experiment& experiment) {
+  const std::vector<Chart> charts = experiment_charts(experiment);
+  if (charts.empty()) return;
+  out += R"(<h3>Charts</h3><div class="charts">)";
+  for (const Chart& chart : charts) out += figure(chart);
+  out += R"(</div><p class="note">Bars: 95 % intervals over seeds. Diamonds: published figures. )"
+         "What was cut is drawn as it is; the tables mark it.</p>";
+}
+
+}  // namespace
+
+std::string experiment_section(const Experiment& experiment) {
+  std::string out =
+      fmt::format(R"(<section class="results experiment"><h2>{}</h2>)", escape(experiment.title));
+  add_facts(out, experiment);
+  for (const Table& table : experiment_tables(experiment)) add_table(out, table);
+  if (const Table table = cost_table(experiment); !table.empty()) add_table(out, table);
+  if (experiment.outcomes.empty()) out += "<p>No result yet.</p>";
+  add_charts(out, experiment);
+  if (const Table table = origin_table(experiment); !table.empty())
+    fmt::format_to(std::back_inserter(out),
+                   R"(<details class="facts"><summary>{}: {}</summary>{}</details>)",
+                   escape(table.title), table.sections.front().rows.size(), html(table));
+  return out + "</section>\n";
+}
+
+std::string experiment_summary(const Experiment& experiment) {
+  std::string out = printable(experiment.title) + "\n\n";
+  std::vector<Table> tables = experiment_tables(experiment);
+  tables.push_back(cost_table(experiment));
+  for (const Table& table : tables) {
+    if (table.empty()) continue;
+    out += plain(table);
+    for (const std::string& note : table.notes)
+      for (const std::string& line : wrapped(printable(note), 96)) out += line + "\n";
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace understudy::report

@@ -1,0 +1,106 @@
+#include "tools/report/experiment_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "tools/report/markup.h"
+
+namespace understudy::report {
+namespace {
+
+std::string whole(const std::optional<std::int64_t>& value) {
+  return value ? std::to_string(*value) : "";
+}
+
+}  // namespace
+
+std::string written_metric(const std::string& metric) {
+  constexpr std::pair<const char*, const char*> names[] = {
+      {"recovery_accuracy", "Recovery-accuracy"},
+      {"overall_accuracy", "Overall-accuracy of reconstructed answers"},
+      {"accuracy", "Accuracy when every machine answers"},
+      {"accuracy_1_percent_unavailable", "Accuracy with 1 % of the answers reconstructed"},
+      {"accuracy_5_percent_unavailable", "Accuracy with 5 % of the answers reconstructed"},
+      {"accuracy_10_percent_unavailable", "Accuracy with 10 % of the answers reconstructed"}};
+  for (const auto& [name, written] : names)
+    if (metric == name) return written;
+  std::string words = metric;
+  std::replace(words.begin(), words.end(), '_', ' ');
+  if (!words.empty())
+    words[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(words[0])));
+  return words;
+}
+
+bool of_base_model(const Published& published) {
+  return published.k == 0 && published.metric == "accuracy";
+}
+
+bool in_paper_layout(const Experiment& experiment) {
+  const auto fits = [](const Published& p) {
+    return p.code == "none" || of_base_model(p) || p.code.find("learned") != p.code.npos;
+  };
+  return std::all_of(experiment.outcomes.begin(), experiment.outcomes.end(),
+                     [](const Outcome& o) { return o.code == "learned" || is_baseline(o); }) &&
+         std::all_of(experiment.published.begin(), experiment.published.end(), fits);
+}
+
+std::vector<Table> experiment_tables(const Experiment& experiment) {
+  std::vector<std::string> metrics = {"recovery_accuracy", "overall_accuracy"};
+  for (const Published& p : experiment.published)
+    if (p.k > 0 && std::find(metrics.begin(), metrics.end(), p.metric) == metrics.end())
+      metrics.push_back(p.metric);
+  const std::vector<Setting> settings = settings_of(experiment);
+  std::vector<Table> tables;
+  for (const std::string& metric : metrics) {
+    Table table = in_paper_layout(experiment) ? paper_table(experiment, settings, metric)
+                                              : comparison_table(experiment, settings, metric);
+    if (!table.empty()) tables.push_back(std::move(table));
+  }
+  return tables;
+}
+
+std::string seeds_note(const std::vector<const Setting*>& shown) {
+  const auto single = [](const Setting* setting) { return setting->seeds.size() == 1; };
+  if (std::all_of(shown.begin(), shown.end(), single))
+    return "Every figure of ours is of one seed, so it has no interval.";
+  std::string note =
+      "±: half of the 95 % interval of the mean over the seeds (Student’s t distribution).";
+  if (std::any_of(shown.begin(), shown.end(), single))
+    note += " A figure without it is of one seed.";
+  return note;
+}
+
+Table origin_table(const Experiment& experiment) {
+  Table table{"The runs",
+              {{"Run", "", false},
+               {"Seed", "", true},
+               {"Epochs", "of those published", true},
+               {"Recovery", "%", true},
+               {"Time", "", true},
+               {"Commit", "", false},
+               {"Device", "instruction set, threads", false},
+               {"Command", "", false}},
+              {},
+              {}};
+  Section section;
+  for (const Setting& setting : settings_of(experiment))
+    for (const Outcome* o : setting.seeds) {
+      const auto recovery = o->value("recovery_accuracy");
+      std::string name = o->setting, device = o->device;
+      if (const std::string remark = setting.remark(); !remark.empty()) name += ": " + remark;
+      if (!o->instruction_set.empty()) device += ", " + o->instruction_set;
+      if (o->threads) device += fmt::format(", {}", *o->threads);
+      std::string epochs = whole(o->epochs);
+      if (o->epochs && o->epochs_published) epochs += " of " + whole(o->epochs_published);
+      section.rows.push_back(
+          {{name, std::to_string(o->seed), epochs,
+            recovery ? fmt::format("{:.2f}", 100 * *recovery) : "",
+            o->seconds ? elapsed(o->seconds) : "", o->commit, device, o->command}});
+    }
+  if (!section.rows.empty()) table.sections.push_back(std::move(section));
+  return table;
+}
+
+}  // namespace understudy::report
