@@ -21,6 +21,7 @@ if(Python3_Interpreter_FOUND)
   add_script_tests(data Data ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
   add_script_tests(codes Codes ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
   add_script_tests(compare Compare ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
+  add_script_tests(reproduce Reproduce ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
   add_script_tests(scripts Scripts ${PROJECT_SOURCE_DIR}/tools)
 endif()
 

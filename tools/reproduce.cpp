@@ -339,6 +339,7 @@ void reproduce(int argc, char** argv) {
     throw UsageError("expected the name of an experiment first, e.g. reproduce quick; see --list");
   if (choices.out.empty())
     throw UsageError("--out is needed: the folder that gets the runs and results.jsonl");
+  if (!choices.budget.empty()) parse_budget(choices.budget);  // before anything is made
   const InterruptGuard interrupt_guard;
   Progress progress(options.common.quiet);
 

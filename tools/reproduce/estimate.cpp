@@ -27,7 +27,7 @@ namespace understudy::reproduce {
 namespace {
 
 constexpr std::int64_t probe_images = 120;  // for forward passes: whole groups of 2, 3, 4, 5, 6, 8
-constexpr double probe_seconds = 0.3;  // for each measurement, or two calls where they are long
+constexpr double probe_seconds = 0.2;  // for each measurement, or two calls where they are long
 
 // The median of a few calls, after one that warms up.
 double seconds_per_call(const std::function<void()>& call) {
