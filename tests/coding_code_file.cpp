@@ -136,8 +136,10 @@ TEST_SUITE("coding") {
             [](Safetensors& file) { file.metadata.erase("understudy.parity_input"); });
     refused("unknown parity input \"x\"",
             [](Safetensors& file) { file.metadata["understudy.parity_input"] = "x"; });
-    refused("got k = 2, r = 2",
-            [](Safetensors& file) { file.metadata["understudy.parity_input"] = "concat"; });
+    refused("makes 1×2 of each a pixel", [](Safetensors& file) {
+      file.metadata["understudy.parity_input"] = "concat";
+      file.metadata["understudy.width"] = "1";
+    });
     refused("\"understudy.base.model\"",
             [](Safetensors& file) { file.metadata.erase("understudy.base.model"); });
     // A small file cannot ask for large networks.

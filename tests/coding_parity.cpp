@@ -62,37 +62,42 @@ TEST_SUITE("coding") {
     CHECK(code.encode_multiply_adds({2, 3, 1}) == k * r * d);
   }
 
-  TEST_CASE("images side by side, two and four") {
+  TEST_CASE("images side by side: two and four as published, others in a mosaic") {
     const int G = 2, C = 3;
     struct Case {
-      int k, H, W, rows;
+      int k, H, W, rows, columns, r;
     };
-    for (const Case& c : {Case{2, 3, 4, 1}, Case{2, 5, 6, 1}, Case{4, 4, 6, 2}, Case{4, 2, 2, 2}}) {
+    for (const Case& c : {Case{2, 3, 4, 1, 2, 1}, Case{2, 5, 7, 1, 2, 1}, Case{4, 4, 6, 2, 2, 1},
+                          Case{4, 3, 2, 2, 2, 2}, Case{3, 2, 6, 1, 3, 1}, Case{5, 5, 7, 2, 3, 2},
+                          Case{6, 4, 6, 2, 3, 1}, Case{10, 7, 9, 3, 4, 1}}) {
       CAPTURE(c.k);
       CAPTURE(c.W);
       ParityModels code =
-          make_code({c.k, 1}, ParityInput::concat, {c.H, c.W, C}, "resnet18 3-2-4-10", 10);
+          make_code({c.k, c.r}, ParityInput::concat, {c.H, c.W, C}, "resnet18 3-2-4-10", 10);
       const Tensor groups = random({G, c.k, c.H, c.W, C}, 2);
       const Tensor parities = code.encode(groups);
-      REQUIRE(parities.shape() == Shape{G, 1, c.H, c.W, C});
+      REQUIRE(parities.shape() == Shape{G, c.r, c.H, c.W, C});
       const auto x = widened(groups), have = widened(parities);
-      const int h = c.H / c.rows, w = c.W / 2;
+      const int h = c.H / c.rows, w = c.W / c.columns;
       double worst = 0;
+      std::size_t at = 0;
       for (int g = 0; g < G; ++g)
-        for (int y = 0; y < c.H; ++y)
-          for (int column = 0; column < c.W; ++column)
-            for (int channel = 0; channel < C; ++channel) {
-              const int image = (y / h) * 2 + column / w;
-              double want = 0;  // the mean of rows × 2 pixels of that image
-              for (int dy = 0; dy < c.rows; ++dy)
-                for (int dx = 0; dx < 2; ++dx) {
-                  const int from_y = (y % h) * c.rows + dy, from_x = (column % w) * 2 + dx;
-                  want += x[(((g * c.k + image) * c.H + from_y) * c.W + from_x) * C + channel];
-                }
-              want /= 2 * c.rows;
-              const int at = ((g * c.H + y) * c.W + column) * C + channel;
-              worst = std::max(worst, std::abs(want - have[at]));
-            }
+        for (int m = 0; m < c.r; ++m)
+          for (int y = 0; y < c.H; ++y)
+            for (int column = 0; column < c.W; ++column)
+              for (int channel = 0; channel < C; ++channel, ++at) {
+                const int image = (y / h) * c.columns + column / w;
+                double want = 0;  // the mean of rows × columns pixels of that image
+                if (y < c.rows * h && column < c.columns * w && image < c.k)
+                  for (int dy = 0; dy < c.rows; ++dy)
+                    for (int dx = 0; dx < c.columns; ++dx) {
+                      const int from_y = (y % h) * c.rows + dy,
+                                from_x = (column % w) * c.columns + dx;
+                      want += x[(((g * c.k + image) * c.H + from_y) * c.W + from_x) * C + channel] /
+                              (c.rows * c.columns);
+                    }
+                worst = std::max(worst, std::abs(want - have[at]));
+              }
       CHECK(worst <= 1e-6);
       CHECK(code.encode_multiply_adds({c.H, c.W, C}) == c.k * c.H * c.W * C);
       CHECK_THROWS_AS(code.encode(random({G, c.k, c.H + 2, c.W, C}, 2)), Error);
@@ -239,11 +244,9 @@ TEST_SUITE("coding") {
       CHECK_THROWS_WITH_AS(make_code(shape, input, image, base, 4), doctest::Contains(text),
                            UsageError);
     };
-    refused({3, 1}, {4, 4, 1}, "k = 3, r = 1");
-    refused({2, 2}, {4, 4, 1}, "k = 2, r = 2");
-    refused({2, 1}, {4, 7, 1}, "4×7");
-    refused({4, 1}, {5, 4, 1}, "5×4");
-    refused({4, 1}, {4, 5, 1}, "4×5");
+    refused({3, 1}, {4, 2, 1}, "k = 3 images makes 1×3 of each a pixel; got images 4×2");
+    refused({4, 1}, {1, 5, 1}, "1×5");
+    refused({2, 1}, {4, 1, 1}, "4×1");
     refused({2, 0}, {4, 4, 1}, "r = 0", ParityInput::sum);
     refused({2, 1}, {4, 4}, "(4,4)");
     refused({2, 1}, {4, 4, 1}, "tree", ParityInput::sum, "tree 4-4");

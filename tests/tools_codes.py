@@ -171,9 +171,7 @@ class Codes(InFolder):
         self.assertEqual(result["encode_multiply_adds"], 4 * 784)
         samples, _ = shapes(self.folder / "whole" / "samples.safetensors")
         self.assertEqual(samples["parities"], ("F32", [6, 1, 28, 28, 1]))
-        for wrong, parts in ((["--k", "3"], ("k = 3, r = 1",)),
-                             (["--r", "2"], ("k = 4, r = 2",)),
-                             (["--loss", "kl"], ("--loss kl", "parity-concat")),
+        for wrong, parts in ((["--loss", "kl"], ("--loss kl", "parity-concat")),
                              (["--encoder", "conv"], ("--encoder conv", "parity-concat")),
                              (["--channels", "interleaved"], ("--channels interleaved",)),
                              (["--code", "parity"], ("parity-sum",))):

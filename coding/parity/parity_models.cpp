@@ -99,7 +99,9 @@ Tensor ParityModels::encode_groups(const Tensor& groups) {
   check(groups.size(2) == options_.image[0] && groups.size(3) == options_.image[1],
         "[{}] made for images {}, got groups {}", name(), understudy::to_string(options_.image),
         understudy::to_string(groups.shape()));
-  return concatenate_images(groups);
+  // Every parity model sees the same image and answers with another sum.
+  const Tensor mosaic = concatenate_images(groups);
+  return concat(std::vector<Tensor>(static_cast<std::size_t>(shape().r), mosaic), 1);
 }
 
 Tensor ParityModels::decode_outputs(const Tensor& outputs, const Erasures& erasures) {

@@ -14,7 +14,7 @@ namespace understudy {
 
 enum class ParityInput {
   sum,     // Σ_i a_i^m x_i for parity m, a_i = i + 1 for i = 0..k−1: for r = 1 the published sum
-  concat,  // each of the k images smaller, all of them in one: published for k = 2 and 4, r = 1
+  concat,  // each of the k images smaller, all of them in one (concatenation.h), for every parity
 };
 ParityInput parity_input(const std::string& name);  // "sum", "concat"; UsageError for another
 const char* to_string(ParityInput input);
@@ -36,7 +36,7 @@ struct ParityModelsOptions {
 class ParityModels : public TrainableCode {
  public:
   // Draws r networks from `generator`. UsageError for an architecture that is none, and for
-  // concatenation of anything but r = 1 and k = 2 (even width) or k = 4 (even height and width).
+  // concatenation of more images than one has room for.
   ParityModels(const ParityModelsOptions& options, Generator& generator);
 
   std::string name() const override;

@@ -67,6 +67,7 @@ FILES = {
     "valid_sum": code(PARITY, NETWORK),
     "valid_sum_two_parities": code(PARITY | {"r": 2}, NETWORK | dense("parity1.", 2, 3, 2)),
     "valid_concat": code(PARITY | {"parity_input": "concat"}, NETWORK),
+    "valid_concat_odd": code(PARITY | {"parity_input": "concat", "width": 3}, NETWORK),
     "valid_model_of_another_size": code(PARITY | {"width": 3}, NETWORK),
     "valid_logistic": code(PARITY | {"base.model": "logistic 2-2"},
                            {"parity0.weight": [2, 2], "parity0.bias": [2]}),
@@ -101,7 +102,7 @@ FILES = {
     "bad_no_parity_input": code(
         {key: value for key, value in PARITY.items() if key != "parity_input"}, NETWORK),
     "bad_concat_three": code(PARITY | {"parity_input": "concat", "k": 3}, NETWORK),
-    "bad_concat_odd": code(PARITY | {"parity_input": "concat", "width": 3}, NETWORK),
+    "bad_concat_narrow": code(PARITY | {"parity_input": "concat", "width": 1}, NETWORK),
 }
 
 if __name__ == "__main__":
