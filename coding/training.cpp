@@ -33,6 +33,10 @@ Tensor CodeTrainer::loss(const GroupBatch& batch) {
   return code_.training_loss(base_, batch, erasures, options_.loss);
 }
 
+void CodeTrainer::set_lr(double lr) {
+  for (const PartOptimizer& each : optimizers_) each.optimizer->set_lr(lr);
+}
+
 double CodeTrainer::step(const GroupBatch& batch) {
   for (const PartOptimizer& each : optimizers_) each.optimizer->clear_gradients();
   const Tensor batch_loss = loss(batch);

@@ -30,6 +30,8 @@ class CodeTrainer {
 
   // The loss of the batch, recorded.
   Tensor loss(const GroupBatch& batch);
+  // Of every optimiser, from the next step on.
+  void set_lr(double lr);
   // One step of every optimiser; the loss before it. Error when that is not finite: the run has
   // diverged and nothing was changed.
   double step(const GroupBatch& batch);

@@ -164,7 +164,8 @@ class Codes(InFolder):
         self.assertEqual(base["model"], "mlp 784-16-10")
 
     def test_parity_models_of_concatenations(self):
-        flags = [*CODE, "--base", self.base, "--code", "parity-concat", "--k", "4"]
+        flags = [*CODE, "--base", self.base, "--code", "parity-concat", "--k", "4",
+                 "--schedule", "one-cycle"]
         _, done, result = self.interrupted_and_resumed(*flags, "--epochs", "20")
         self.assertIn("parity models (concat)", done.stdout)
         self.assertEqual(result["extra_machines_percent"], 25)

@@ -29,6 +29,7 @@
 #include "coding/training.h"
 #include "coding/evaluation.h"
 #include "engine/ops.h"
+#include "engine/optim/schedule.h"
 #include "engine/checkpoint.h"
 // clang-format on
 #include "kernels/check.h"
@@ -167,6 +168,7 @@ void train_code(int argc, char** argv) {
       common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
+  const Schedule schedule = make_schedule(choices.schedule, common.lr, steps);
   progress.begin("training", steps, position.step);
   profile.begin();
 
@@ -174,6 +176,7 @@ void train_code(int argc, char** argv) {
     batches.start_epoch(position.epoch, position.batch);
     while (position.batch < loader.batches()) {
       const Batch& batch = batches.next();
+      trainer.set_lr(schedule(position.step));
       tally.loss += trainer.step(as_groups(batch.images, gather_rows(train_outputs, batch.index),
                                            batch.labels, static_cast<int>(choices.k)));
       ++tally.steps;

@@ -82,6 +82,11 @@ Schedule one_cycle_schedule(const OneCycle& options) {
   };
 }
 
+const std::vector<std::string>& schedule_names() {
+  static const std::vector<std::string> names = {"constant", "step", "cosine", "one-cycle"};
+  return names;
+}
+
 Schedule make_schedule(const std::string& name, double lr, std::int64_t total) {
   if (name == "constant") return constant_schedule(lr);
   if (name == "step") return step_schedule(lr, std::max<std::int64_t>((total + 2) / 3, 1));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace understudy {
 
@@ -29,6 +30,8 @@ struct OneCycle {
 };
 Schedule one_cycle_schedule(const OneCycle& options);
 
+// What make_schedule knows.
+const std::vector<std::string>& schedule_names();
 // "constant", "step" (a tenth at each third of the run), "cosine" (down to 0) or "one-cycle" (lr is
 // its peak), for a run of `total` updates. UsageError for another name.
 Schedule make_schedule(const std::string& name, double lr, std::int64_t total);

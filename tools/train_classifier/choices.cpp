@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/optim/schedule.h"
 #include "kernels/check.h"
 #include "models/registry.h"
 #include "tools/runs/profile_output.h"
@@ -27,7 +28,7 @@ void add_choices(Options& options, Choices& choices) {
   options.add("weight-decay", &choices.weight_decay, "in the gradient; decoupled for adamw")
       .at_least(0);
   options.add("schedule", &choices.schedule, "the learning rate over the run; --lr is its peak")
-      .one_of({"constant", "step", "cosine", "one-cycle"});
+      .one_of(schedule_names());
   options.add("clip", &choices.clip, "limit of the gradient's norm; 0: none").at_least(0);
   options
       .add("label-smoothing", &choices.label_smoothing,

@@ -4,6 +4,7 @@
 
 #include "coding/learned/learned_code.h"
 #include "coding/parity/parity_models.h"
+#include "engine/optim/schedule.h"
 #include "kernels/check.h"
 #include "tools/runs/profile_output.h"
 
@@ -51,6 +52,10 @@ void add_choices(Options& options, CodeChoices& choices) {
            "160 images beyond")
       .at_least(0)
       .at_most(1 << 20);
+  options
+      .add("schedule", &choices.schedule,
+           "the learning rate over the run; --lr is its peak. Published: constant")
+      .one_of(schedule_names());
   options.add("weight-decay", &choices.weight_decay, "L2, in the gradient").at_least(0);
   options
       .add("validation", &choices.validation,
