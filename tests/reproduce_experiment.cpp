@@ -1,5 +1,6 @@
 // Experiments as files: what they say in the end, and what is said of a file that is wrong.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <set>
 
@@ -85,10 +86,10 @@ TEST_SUITE("reproduce") {
                                    "[[grid]]\nbase = \"mlp\"\ndataset = \"mnist\"\nepochs = 2\n"
                                    "code = \"parity-sum\"\n");
     CHECK(texts(experiment) ==
-          std::vector<std::string>{"mnist mlp k=2 r=1 learned mlp kl aligned",
-                                   "mnist mlp k=2 r=1 learned mlp mse aligned",
-                                   "mnist mlp k=5 r=1 learned mlp kl aligned",
-                                   "mnist mlp k=5 r=1 learned mlp mse aligned",
+          std::vector<std::string>{"mnist mlp k=2 r=1 learned mlp kl aligned validation=500",
+                                   "mnist mlp k=2 r=1 learned mlp mse aligned validation=500",
+                                   "mnist mlp k=5 r=1 learned mlp kl aligned validation=500",
+                                   "mnist mlp k=5 r=1 learned mlp mse aligned validation=500",
                                    "mnist mlp k=2,3 r=1 2 codes without training",
                                    "mnist mlp k=2 r=1 parity-sum mse aligned"});
     const Setting& first = experiment.settings.front();
@@ -155,12 +156,17 @@ TEST_SUITE("reproduce") {
   }
 
   TEST_CASE("errors name file, line, key and what was expected") {
+    struct Case {
+      std::string text;
+      std::vector<std::string> parts;  // of the message
+    };
     const std::string grid = "[[grid]]\nbase = \"mlp\"\ndataset = \"mnist\"\nepochs = 2\n";
-    for (const auto& [text, parts] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+    for (const Case& wrong : std::vector<Case>{
              {"title = \"t\"\n[[grid]\n", {"some.toml:2: "}},
              {head, {"some.toml", "no [[grid]]"}},
              {"[base.mlp]\n" + grid, {"title is missing"}},
-             {head + "colour = 1\n" + grid, {"some.toml:4: ", "unknown key colour", "epochs"}},
+             {fmt::format("{}colour = 1\n{}", head, grid),
+              {"some.toml:4: ", "unknown key colour", "epochs"}},
              {head + grid + "epoch = 3\n", {"some.toml:8: grid: unknown key epoch", "epochs"}},
              {head + grid + "k = [2, 0]\n", {"some.toml:8: grid: k = ", "at least 1"}},
              {head + grid + "k = [2, \"x\"]\n", {"k = ", "whole numbers"}},
@@ -187,8 +193,8 @@ TEST_SUITE("reproduce") {
               {"some.toml:3: base.mlp: epochs = 0", "at least 1"}},
              {head + grid + "[[published]]\nmetric = \"x\"\n", {"published: value is missing"}},
          }) {
-      const std::string error = error_text([&] { parsed(text); });
-      for (const std::string& part : parts) CHECK_MESSAGE(has(error, part), error);
+      const std::string error = error_text([&] { parsed(wrong.text); });
+      for (const std::string& part : wrong.parts) CHECK_MESSAGE(has(error, part), error);
     }
     CHECK_THROWS_AS(read_experiment("/nowhere/some.toml"), UsageError);
   }

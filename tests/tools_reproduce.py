@@ -1,8 +1,8 @@
 """Runs reproduce as a user would, on the programs beside it: a whole experiment, interruption and
 continuation, failures, budgets.
 
-tools_reproduce.py BIN_DIR DATA_DIR [unittest arguments]; ctest runs each test by itself. The data are
-the bundled samples.
+tools_reproduce.py BIN_DIR DATA_DIR [unittest arguments]; ctest runs each test by itself. The data
+are the bundled samples.
 """
 import json
 import re
@@ -81,7 +81,8 @@ class Reproduce(InFolder):
         self.assertRegex(lines[0]["machine"], r", \d+ cores?$")
         self.assertEqual(lines[0]["cut"], [])
         first = lines[1]
-        self.assertEqual(first["setting"], "fashion-mnist mlp k=2 r=1 learned mlp mse aligned")
+        self.assertEqual(first["setting"], "fashion-mnist mlp k=2 r=1 learned mlp mse aligned "
+                         "batch-size=300 validation=3000")
         self.assertEqual(first["reduced"], "6000 training images, 2 of 500 epochs")
         self.assertEqual([point["epoch"] for point in first["curve"]], [1, 2])
         self.assertEqual(first["base_model"], "mlp 784-16-10")
@@ -163,7 +164,8 @@ class Reproduce(InFolder):
         last = done.stderr.splitlines()[-1]
         self.assertIn("reproduce: 1 of 4 runs failed; " + CODES[1], last)
         self.assertIn("has files but no run in it", last)
-        self.assertIn("has files but no run in it", (self.out / "logs" / (CODES[1] + ".log")).read_text())
+        log = (self.out / "logs" / (CODES[1] + ".log")).read_text()
+        self.assertIn("has files but no run in it", log)
         self.assertEqual(len(self.values()), 5)
         (broken / "notes.txt").unlink()
         done = run("reproduce", *flags)
@@ -200,8 +202,8 @@ class Reproduce(InFolder):
         again = run("reproduce", *flags)
         self.assertIn("as chosen before", again.stderr)
         self.assertIn(" 0 runs to do", again.stderr)
-        self.assert_error(run("reproduce", flags[0], "--out", self.folder / "none", "--budget", "0.01s",
-                              "--quiet"), 2, "too little even for the first setting")
+        little = run("reproduce", *flags[:2], self.folder / "none", "--budget", "0.01s", "--quiet")
+        self.assert_error(little, 2, "too little even for the first setting")
 
     def test_impossible_usage(self):
         flags = self.experiment(GRID)
@@ -218,8 +220,8 @@ class Reproduce(InFolder):
             with self.subTest(part=part):
                 self.assert_error(run("reproduce", *arguments), 2, part)
         self.assertFalse(self.out.exists())
-        self.assert_error(run("reproduce", *self.experiment(GRID + "epoch = 1\n")[:1], "--out", self.out),
-                          2, "small.toml:14: grid: unknown key epoch")
+        misspelt = self.experiment(GRID + "epoch = 1\n")
+        self.assert_error(run("reproduce", *misspelt), 2, "small.toml:14: grid: unknown key epoch")
         listed = run("reproduce", "--list")
         self.assertEqual((listed.returncode, listed.stderr), (0, ""))
         self.assertRegex(listed.stdout, r"(?m)^learning-a-code .*\(60 settings\)$")

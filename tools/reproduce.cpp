@@ -8,9 +8,9 @@
 //
 // ends with a line like
 //
-//   results: runs/quick/results.jsonl, 8 of 8 settings
+//   results: runs/quick/results.jsonl, 7 of 7 settings
 //
-// Steps: the experiment's file → settings → runs → (a budget's choice) → child processes → results.
+// Steps: the experiment's file → settings → a budget's choice → runs → child processes → results.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -327,7 +327,7 @@ void reproduce(int argc, char** argv) {
           .summary = "Runs a named experiment and gathers its results: reproduce NAME --out DIR, "
                      "where NAME is one of --list or a .toml file.",
           .example = "reproduce quick --out runs/quick\n"
-                     "It ends with: results: runs/quick/results.jsonl, 8 of 8 settings",
+                     "It ends with: results: runs/quick/results.jsonl, 7 of 7 settings",
       },
       {},
       {"dataset", "model", "epochs", "batch-size", "lr", "seed", "threads", "out", "resume",

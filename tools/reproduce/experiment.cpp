@@ -66,8 +66,8 @@ Names operator+(Names a, const Names& b) {
   return a;
 }
 
-// [base.resnet18] of the first source that has it, and what [base.resnet18.cifar-10] says instead on
-// that data set.
+// [base.resnet18] of the first source that has it, and what [base.resnet18.cifar-10] says instead
+// on that data set.
 BaseModel base_model(const std::vector<Source>& sources, const std::string& model,
                      const std::string& dataset, const Section& user) {
   const toml::table* own = nullptr;
@@ -127,6 +127,7 @@ std::vector<Axis> axes_of(const Section& section, const Names& keys) {
   std::sort(found.begin(), found.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<Axis> axes;
+  axes.reserve(found.size());
   for (auto& [position, axis] : found) axes.push_back(std::move(axis));
   return axes;
 }
@@ -258,7 +259,10 @@ std::string Setting::text() const {
                        fmt::join(ks, ","), fmt::join(rs, ","), codes.size());
   std::string text = fmt::format("{} {} k={} r={} {}", base.dataset, base.label(), k, r, code);
   if (!encoder.empty()) text += " " + encoder;
-  return text + fmt::format(" {} {}", loss, channels);
+  text += fmt::format(" {} {}", loss, channels);
+  for (const Flag& flag : flags)
+    text += fmt::format(" {}{}{}", flag.name, flag.value.empty() ? "" : "=", flag.value);
+  return text;
 }
 
 Experiment read_experiment(const fs::path& path, const Overrides& overrides) {

@@ -1,5 +1,5 @@
-// An experiment as its file in tools/experiments/ describes it: which codes, over which base models,
-// on which data, the most important first; and the figures that were published for it.
+// An experiment as its file in tools/experiments/ describes it: which codes, over which base
+// models, on which data, the most important first; and the figures that were published for it.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,7 @@ struct Setting {
   std::string label;  // tells apart the folders of two comparisons over one base model
 
   bool compares() const { return !codes.empty(); }
-  // "mnist mlp k=2 r=1 learned mlp mse aligned"
+  // "mnist mlp k=2 r=1 learned mlp mse aligned", then other flags: "augment=none"
   std::string text() const;
 };
 

@@ -39,8 +39,8 @@ struct Plan {
 };
 
 // Base models are shared: one folder for each data set, model and seed. A folder that holds the
-// setting with other epochs is used where it is finished and has at least as many; else the run gets
-// a folder with the epochs in its name. UsageError where a folder holds another run.
+// setting with other epochs is used where it is finished and has at least as many; else the run
+// gets a folder with the epochs in its name. UsageError where a folder holds another run.
 Plan make_plan(const std::vector<Setting>& settings, const std::filesystem::path& out,
                const std::string& device = "cpu");
 

@@ -1,15 +1,15 @@
-// results.jsonl: what an experiment obtained, gathered from its run folders; one JSON object a line.
+// results.jsonl: what an experiment obtained, gathered from its run folders; a JSON object a line.
 //
-//   {"kind": "experiment", "experiment": "learning-a-code", "title", "source", "machine", "command",
-//    "cut": [...]}                                                      the first of an experiment
+//   {"kind": "experiment", "experiment": "learning-a-code", "title", "source", "machine",
+//    "command", "settings": 60, "cut": [...]}                          the first of an experiment
 //   {"kind": "published", "dataset", "base", "k", "r", "code", "metric", "value", "note"}
 //   {"kind": "result", "setting", "dataset", "base", "base_model", "reduced", "code", "encoder",
 //    "loss", "channels", "k", "r", "seed", "epochs", "epochs_published", "commit", "device",
 //    "instruction_set", "threads", "seconds", "command", "values": {...}, "curve": [...]}
 //
 // "values" are those of the run's result.json, accuracies in 0..1; "curve" has the lines of its
-// metrics.jsonl. A setting that has not been run to its end has no line. Floating-point numbers have
-// six digits. No line names a machine or a place on its disks.
+// metrics.jsonl. A setting that has not been run to its end has no line. Floating-point numbers
+// have six digits. No line names a machine or a place on its disks.
 #pragma once
 
 #include <filesystem>

@@ -27,8 +27,8 @@ Selection select_settings(const Experiment& experiment, const std::filesystem::p
                           std::size_t at_once, double seconds);
 
 // A selection is kept, so that the same command goes on with it and does not choose anew, by speeds
-// that are a little different every time. `key`: whatever it depends on. Nothing where the file does
-// not hold one for that key.
+// that are a little different every time. `key`: whatever it depends on. Nothing where the file
+// does not hold one for that key.
 void store_selection(const std::filesystem::path& file, const std::string& key,
                      const Selection& selection);
 std::optional<Selection> stored_selection(const std::filesystem::path& file, const std::string& key,
