@@ -136,4 +136,54 @@ TEST_SUITE("report") {
     CHECK(drawing.find("a&lt;b") != drawing.npos);
     CHECK(drawing.find("empty") == drawing.npos);
   }
+
+  TEST_CASE("a logarithmic x axis leaves out what is not positive, and has plain labels") {
+    Chart chart = one_line({0, 0.001, 1000}, {1, 2, 3});
+    chart.x_scale = Scale::logarithmic;
+    chart.series[0].mark = Mark::ring;
+    const std::string drawing = svg(chart);
+    CHECK(occurrences(drawing, "<circle") == 2);
+    CHECK(drawing.find(R"(d="M50.0 254.0L468.0 30.0")") != drawing.npos);
+    CHECK(drawing.find(">0.001</text>") != drawing.npos);
+    CHECK(drawing.find(">1000</text>") != drawing.npos);
+    CHECK(drawing.find("epoch, logarithmic scale") != drawing.npos);
+    chart.series[0].x = {0, -1, 0};
+    CHECK(svg(chart).empty());
+  }
+
+  TEST_CASE("points alone, with error bars that end where values must") {
+    Chart chart = one_line({1, 2}, {90, 99});
+    chart.series[0].line = false;
+    chart.series[0].error = {no_value, 5};
+    chart.y_most = 100;
+    const std::string drawing = svg(chart);
+    CHECK(occurrences(drawing, "<path class=\"line") == 0);
+    CHECK(occurrences(drawing, "<circle") == 2);
+    CHECK(occurrences(drawing, "<path class=\"bar") == 1);
+    // From 94 up to 100, the top of the axis that begins at 90.
+    CHECK(drawing.find(R"(d="M465.0 164.4h6m-3 0V30.0m-3 0h6")") != drawing.npos);
+    chart.series[0].error = {1};
+    CHECK_THROWS_AS(svg(chart), Error);
+  }
+
+  TEST_CASE("labels of points do not cover each other; one without a place is left out") {
+    Chart chart = one_line({1, 1, 2}, {1, 1, 2});
+    chart.series[0].labels = {"first", "second", "<b>"};
+    const std::string drawing = svg(chart);
+    CHECK(occurrences(drawing, "class=\"point") == 3);
+    CHECK(drawing.find("&lt;b&gt;") != drawing.npos);
+    const auto place_of = [&](const char* name) {
+      const auto end = drawing.find(std::string(">") + name + "<");
+      const auto begin = drawing.rfind("<text", end);
+      return drawing.substr(begin, end - begin);
+    };
+    CHECK(place_of("first") != place_of("second"));
+    Chart crowd = one_line({}, {});
+    for (int i = 0; i < 200; ++i) {
+      crowd.series[0].x.push_back(i % 20);
+      crowd.series[0].y.push_back(i / 20);
+      crowd.series[0].labels.push_back("a long name of a point");
+    }
+    CHECK(occurrences(svg(crowd), "class=\"point") < 100);
+  }
 }

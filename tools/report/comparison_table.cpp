@@ -6,7 +6,6 @@
 #include <tuple>
 
 #include "tools/report/experiment_tables.h"
-#include "tools/report/markup.h"
 #include "tools/report/results.h"
 
 namespace understudy::report {
@@ -41,6 +40,7 @@ RowKey row_of(const Published& p) {
 }
 
 struct Grid {
+  std::string metric;
   std::map<RowKey, std::map<Units, const Setting*>> cells;
   std::map<RowKey, std::map<Units, const Published*>> published;
   std::set<RowKey> rows;
@@ -49,7 +49,7 @@ struct Grid {
 
 Grid grid_of(const Experiment& experiment, const std::vector<Setting>& settings,
              const std::string& metric) {
-  Grid grid;
+  Grid grid{.metric = metric};
   for (const Setting& setting : settings) {
     const Outcome& o = setting.any();
     const Setting*& cell = grid.cells[row_of(o)][{shown_r(o), o.k}];
@@ -58,7 +58,7 @@ Grid grid_of(const Experiment& experiment, const std::vector<Setting>& settings,
     if (o.code != "none") grid.units.insert({shown_r(o), o.k});
   }
   for (const Published& p : experiment.published) {
-    if (p.metric != metric || p.k == 0) continue;
+    if (p.metric != metric || p.k == 0 || p.dataset.empty()) continue;
     grid.published[row_of(p)][{p.r, p.k}] = &p;
     grid.rows.insert(row_of(p));
     grid.units.insert({p.r, p.k});
@@ -88,13 +88,9 @@ Value found(const Cells& cells, const RowKey& row, const Units& units, Value oth
   return cell == at->second.end() ? otherwise : cell->second;
 }
 
-}  // namespace
-
-Table comparison_table(const Experiment& experiment, const std::vector<Setting>& settings,
-                       const std::string& metric) {
-  const Grid grid = grid_of(experiment, settings, metric);
-  Table table{written_metric(metric) + ", %", {{"Code", "", false}}, {}, {}};
-  for (const Units& units : grid.units) {
+Table comparison_table(const Grid& grid, const std::set<Units>& columns, const std::string& title) {
+  Table table{title, {{"Code", "", false}}, {}, {}};
+  for (const Units& units : columns) {
     table.columns.push_back({written(units), fmt::format("r\u00a0=\u00a0{}", units.r), true});
     if (grid.units_published.contains(units))
       table.columns.push_back({written(units), "published", true, "", true, true});
@@ -102,13 +98,10 @@ Table comparison_table(const Experiment& experiment, const std::vector<Setting>&
   Footnotes footnotes;
   std::vector<const Setting*> shown;
   for (const RowKey& key : grid.rows) {
-    const std::string title = place_of(Outcome{.dataset = key.dataset, .base = key.base});
-    if (table.sections.empty() || table.sections.back().title != title)
-      table.sections.push_back({title, {}});
     Row row{{key.name}, key.rank <= code_rank("replication"), {""}};
-    for (const Units& units : grid.units) {
+    for (const Units& units : columns) {
       const Setting* setting = found(grid.cells, key, units, static_cast<const Setting*>(nullptr));
-      const auto value = setting ? setting->value(metric) : std::nullopt;
+      const auto value = setting ? setting->value(grid.metric) : std::nullopt;
       row.cells.push_back(percent_cell(value));
       row.marks.push_back(value ? footnotes.mark(setting->remark()) : "");
       if (value) shown.push_back(setting);
@@ -118,6 +111,12 @@ Table comparison_table(const Experiment& experiment, const std::vector<Setting>&
       row.cells.push_back(figure ? fmt::format("{:.2f}", 100 * figure->value) : "");
       row.marks.push_back(figure ? footnotes.mark(figure->note) : "");
     }
+    if (std::all_of(row.cells.begin() + 1, row.cells.end(),
+                    [](const std::string& cell) { return cell.empty(); }))
+      continue;
+    const std::string section = place_of(Outcome{.dataset = key.dataset, .base = key.base});
+    if (table.sections.empty() || table.sections.back().title != section)
+      table.sections.push_back({section, {}});
     table.sections.back().rows.push_back(std::move(row));
   }
   table.notes = footnotes.notes();
@@ -125,62 +124,22 @@ Table comparison_table(const Experiment& experiment, const std::vector<Setting>&
   return table;
 }
 
-Table cost_table(const Experiment& experiment) {
-  Table table{"What each code gives and costs",
-              {{"Code", "", false},
-               {"k", "", true},
-               {"r", "", true},
-               {"All answer", "accuracy, %", true, "all"},
-               {"Recon\u00adstructed", "right, %", true, "rebuilt"},
-               {"Recovery", "%", true},
-               {"1\u00a0%\u00a0late", "accuracy, %", true, "1 % late"},
-               {"5\u00a0%\u00a0late", "accuracy, %", true, "5 % late"},
-               {"10\u00a0%\u00a0late", "accuracy, %", true, "10 % late"},
-               {"Logits’ error", "squared", true, "error"},
-               {"Extra machines", "%", true, "extra %"},
-               {"Encode", "µs a\u00a0group", true, "encode µs"},
-               {"Decode", "µs a\u00a0group", true, "decode µs"},
-               {"Encoder / model", "multiply-adds", true, "arithmetic"}},
-              {},
-              {}};
-  if (in_paper_layout(experiment)) return table;
-  Footnotes footnotes;
-  const std::vector<Setting> settings = settings_of(experiment);
-  std::vector<const Setting*> shown;
-  for (const Setting& setting : settings) {
-    const Outcome& o = setting.any();
-    const std::string title = place_of(o);
-    if (table.sections.empty() || table.sections.back().title != title)
-      table.sections.push_back({title, {}});
-    Row row{{written_code(o), fmt::format("{}", o.k), fmt::format("{}", shown_r(o))},
-            is_baseline(o),
-            {}};
-    for (const char* key :
-         {"accuracy", "overall_accuracy", "recovery_accuracy", "accuracy_1_percent_unavailable",
-          "accuracy_5_percent_unavailable", "accuracy_10_percent_unavailable"})
-      row.cells.push_back(percent_cell(setting.value(key)));
-    const auto error = setting.value("squared_error"), encode = setting.value("encode_us"),
-               decode = setting.value("decode_us");
-    const auto arithmetic = setting.arithmetic();
-    row.cells.push_back(error ? fmt::format("{:.3g}", error->mean) : "");
-    row.cells.push_back(fmt::format("{:.3g}", setting.extra_machines()));
-    row.cells.push_back(encode ? microseconds(encode->mean) : "");
-    row.cells.push_back(decode ? microseconds(decode->mean) : "");
-    row.cells.push_back(arithmetic ? fmt::format("{:.3g}", *arithmetic) : "");
-    row.marks.resize(row.cells.size());
-    row.marks.front() = footnotes.mark(setting.remark());
-    shown.push_back(&setting);
-    table.sections.back().rows.push_back(std::move(row));
-  }
-  table.notes = footnotes.notes();
-  table.notes.push_back(
-      "Reconstructed: accuracy of the answers that were worked out from others, over every pattern "
-      "of up to r machines that do not answer. Recovery: how often they name the class that the "
-      "model itself would have named. f % late: what users see when f per cent of the answers are "
-      "reconstructed. Logits’ error: squared, summed over the classes. Encoder / model: "
-      "multiply-adds of encoding a group over those of one answer of the base model.");
-  if (!shown.empty()) table.notes.push_back(seeds_note(shown));
-  return table;
+}  // namespace
+
+std::vector<Table> comparison_tables(const Experiment& experiment,
+                                     const std::vector<Setting>& settings,
+                                     const std::string& metric) {
+  constexpr std::size_t most_columns = 9;
+  const Grid grid = grid_of(experiment, settings, metric);
+  const std::string title = written_metric(metric) + ", %";
+  if (grid.units.size() <= most_columns) return {comparison_table(grid, grid.units, title)};
+  std::map<int, std::set<Units>> by_r;
+  for (const Units& units : grid.units) by_r[units.r].insert(units);
+  std::vector<Table> tables;
+  for (const auto& [r, columns] : by_r)
+    tables.push_back(
+        comparison_table(grid, columns, fmt::format("{}, r\u00a0=\u00a0{}", title, r)));
+  return tables;
 }
 
 }  // namespace understudy::report

@@ -11,7 +11,7 @@ namespace understudy::report {
 
 // A figure that a paper states.
 struct Published {
-  std::string dataset, base;  // "mnist", "resnet18"
+  std::string dataset, base;  // "mnist", "resnet18"; no data set: over all
   int k = 0, r = 0;           // 0 where the figure is of none in particular: of a base model
   std::string code;           // "best learned"
   std::string encoder, loss;  // where the figure is of one of them; else empty

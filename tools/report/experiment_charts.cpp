@@ -12,20 +12,6 @@ namespace {
 
 constexpr int colours = 6;
 
-// One setting for each code, k and r: the one that was cut least, as in the tables.
-std::vector<const Setting*> shown_of(const Place& place) {
-  std::map<std::tuple<std::string, int, int>, const Setting*> shown;
-  for (const Setting& setting : place.settings) {
-    const Setting*& at = shown[{written_code(setting.any()), setting.any().r, setting.any().k}];
-    if (!at || shown_before(setting, *at)) at = &setting;
-  }
-  std::vector<const Setting*> all;
-  for (const Setting& setting : place.settings)
-    for (const auto& [key, kept] : shown)
-      if (kept == &setting) all.push_back(&setting);
-  return all;
-}
-
 Series& named(Chart& chart, const std::string& name, Look look) {
   auto at = std::find_if(chart.series.begin(), chart.series.end(),
                          [&](const Series& s) { return s.name == name; });
@@ -57,6 +43,29 @@ void sort_by_x(Series& series) {
   series = std::move(sorted);
 }
 
+// The `most` codes of which most reconstructed answers are right: by how far each is above the others
+// at the same k and r, on average, because not every code was run at every k.
+std::vector<std::string> best_codes(const Place& place, std::size_t most) {
+  std::map<std::pair<int, int>, std::map<std::string, double>> by_units;
+  for (const Setting* setting : shown_of(place))
+    if (const auto value = setting->value("overall_accuracy");
+        value && !is_baseline(setting->any()))
+      by_units[{setting->any().r, setting->any().k}][written_code(setting->any())] = value->mean;
+  std::map<std::string, std::vector<double>> above;
+  for (const auto& [units, codes] : by_units) {
+    double mean = 0;
+    for (const auto& [name, value] : codes) mean += value / static_cast<double>(codes.size());
+    for (const auto& [name, value] : codes) above[name].push_back(value - mean);
+  }
+  std::vector<std::pair<double, std::string>> order;
+  for (const auto& [name, all] : above) order.emplace_back(-estimate(all).mean, name);
+  std::sort(order.begin(), order.end());
+  std::vector<std::string> best;
+  for (const auto& [mean, name] : order)
+    if (best.size() < most) best.push_back(name);
+  return best;
+}
+
 // A chart over one abscissa alone says nothing.
 Chart unless_one_x(Chart chart) {
   std::set<double> xs;
@@ -66,19 +75,17 @@ Chart unless_one_x(Chart chart) {
   return chart;
 }
 
-}  // namespace
-
-std::vector<Place> places_of(const Experiment& experiment) {
-  std::vector<Place> places;
-  for (Setting& setting : settings_of(experiment)) {
-    const std::string title = place_of(setting.any());
-    auto at = std::find_if(places.begin(), places.end(),
-                           [&](const Place& place) { return place.title == title; });
-    if (at == places.end()) at = places.insert(at, Place{title, {}});
-    at->settings.push_back(std::move(setting));
-  }
-  return places;
+// Of many points of a code only the first and the last, its smallest and largest k, keep a label.
+void thin_labels(Chart& chart) {
+  constexpr std::size_t most = 24;
+  std::size_t labels = 0;
+  for (const Series& series : chart.series) labels += series.labels.size();
+  if (labels <= most) return;
+  for (Series& series : chart.series)
+    for (std::size_t i = 1; i + 1 < series.labels.size(); ++i) series.labels[i].clear();
 }
+
+}  // namespace
 
 Look look_of(const Experiment& experiment, const Outcome& outcome) {
   const auto order = [](const Outcome& o) {
@@ -130,14 +137,25 @@ Chart chart_over_redundancy(const Experiment& experiment, const Place& place) {
   const bool several_r =
       std::any_of(place.settings.begin(), place.settings.end(),
                   [](const Setting& s) { return !is_baseline(s.any()) && s.any().r > 1; });
+  if (!several_r) {
+    for (const Setting* setting : shown_of(place)) {
+      const auto value = setting->value("overall_accuracy");
+      if (value && !is_baseline(setting->any()))
+        add_point(named(chart, written_code(setting->any()), look_of(experiment, setting->any())),
+                  setting->extra_machines(), *value);
+    }
+    return unless_one_x(std::move(chart));
+  }
+  chart.title += ", the best codes";
+  const std::vector<std::string> best = best_codes(place, 3);
   for (const Setting* setting : shown_of(place)) {
     const Outcome& o = setting->any();
     const auto value = setting->value("overall_accuracy");
-    if (!value || is_baseline(o)) continue;
-    Look look = look_of(experiment, o);
-    if (several_r) look.second = o.r > 1;
-    add_point(named(chart, written_code(o) + (several_r ? fmt::format(", r = {}", o.r) : ""), look),
-              setting->extra_machines(), *value);
+    const auto at = std::find(best.begin(), best.end(), written_code(o));
+    if (!value || at == best.end()) continue;
+    const Look look{static_cast<int>(at - best.begin()), o.r > 1};
+    add_point(named(chart, fmt::format("{}, r = {}", *at, o.r), look), setting->extra_machines(),
+              *value);
   }
   return unless_one_x(std::move(chart));
 }
@@ -148,17 +166,21 @@ Chart chart_of_cost(const Experiment& experiment, const Place& place) {
               .y_label = "recovery-accuracy, %",
               .x_scale = Scale::logarithmic,
               .y_most = 100};
+  int least_r = std::numeric_limits<int>::max();  // more of them would crowd the chart
+  for (const Setting& setting : place.settings)
+    if (!is_baseline(setting.any())) least_r = std::min(least_r, setting.any().r);
   for (const Setting* setting : shown_of(place)) {
     const Outcome& o = setting->any();
     const auto value = setting->value("recovery_accuracy");
     const auto arithmetic = setting->arithmetic();
-    if (!value || !arithmetic || *arithmetic <= 0 || is_baseline(o)) continue;
+    if (!value || !arithmetic || *arithmetic <= 0 || is_baseline(o) || o.r > least_r) continue;
     Series& series = named(chart, written_code(o), look_of(experiment, o));
     series.line = false;
     add_point(series, *arithmetic, *value);
     series.labels.push_back(o.r == 1 ? fmt::format("k = {}", o.k)
                                      : fmt::format("k = {}, r = {}", o.k, o.r));
   }
+  thin_labels(chart);
   return chart;
 }
 

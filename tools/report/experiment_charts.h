@@ -1,5 +1,5 @@
-// The charts of an experiment. Each has one data set and one base model; a code has the same colour
-// in all of an experiment.
+// The charts of an experiment. Each has one data set and one base model. A code has the same colour
+// in all that show every code.
 #pragma once
 
 #include <vector>
@@ -9,13 +9,6 @@
 #include "tools/report/settings.h"
 
 namespace understudy::report {
-
-// The settings of an experiment that share a data set and a base model.
-struct Place {
-  std::string title;  // "MNIST, Base-MLP"
-  std::vector<Setting> settings;
-};
-std::vector<Place> places_of(const Experiment& experiment);
 
 // Which of the six colours, and a second form where these do not suffice.
 struct Look {
@@ -32,9 +25,10 @@ std::vector<Chart> experiment_charts(const Experiment& experiment);
 // A line for each code over k, at r = 1, with published figures as diamonds; no series when there is
 // one k alone.
 Chart chart_over_k(const Experiment& experiment, const Place& place, const std::string& metric);
-// Accuracy of reconstructed answers over extra machines in per cent, a line for each code and r.
+// Accuracy of reconstructed answers over extra machines in per cent, a line for each code and r; of
+// the three best codes alone where there are several r.
 Chart chart_over_redundancy(const Experiment& experiment, const Place& place);
-// Recovery-accuracy against the encoder's multiply-adds over the base model's.
+// Recovery-accuracy against the encoder's multiply-adds over the base model's, at the smallest r.
 Chart chart_of_cost(const Experiment& experiment, const Place& place);
 // Validation recovery-accuracy over epochs, a chart for each k and r; the mean over seeds, as far as
 // all of them went.

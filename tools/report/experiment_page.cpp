@@ -11,12 +11,31 @@
 namespace understudy::report {
 namespace {
 
-void add_table(std::string& out, const Table& table) {
-  fmt::format_to(std::back_inserter(out), "<h3>{}</h3>{}", escape(table.title), html(table));
-  out += R"(<div class="notes">)";
+std::size_t rows_of(const Table& table) {
+  std::size_t rows = 0;
+  for (const Section& section : table.sections) rows += section.rows.size();
+  return rows;
+}
+
+// Too long to stand open on a page, and to be printed at all.
+bool is_long(const Table& table) { return rows_of(table) > 40; }
+
+std::string notes_of(const Table& table) {
+  std::string notes;
   for (const std::string& note : table.notes)
-    fmt::format_to(std::back_inserter(out), R"(<p class="note">{}</p>)", escape(note));
-  out += "</div>";
+    fmt::format_to(std::back_inserter(notes), R"(<p class="note">{}</p>)", escape(note));
+  return notes.empty() ? "" : R"(<div class="notes">)" + notes + "</div>";
+}
+
+std::string drawn(const Table& table) {
+  return fmt::format("<h3>{}</h3>{}{}", escape(table.title), html(table), notes_of(table));
+}
+
+// To be opened by the reader.
+void add_folded(std::string& out, const Table& table, const char* kind) {
+  fmt::format_to(std::back_inserter(out),
+                 R"(<details class="{}"><summary>{}: {} rows</summary>{}{}</details>)", kind,
+                 escape(table.title), rows_of(table), html(table), notes_of(table));
 }
 
 // What was asked, with what, and what a budget left out.
@@ -56,21 +75,22 @@ std::string experiment_section(const Experiment& experiment) {
   std::string out =
       fmt::format(R"(<section class="results experiment"><h2>{}</h2>)", escape(experiment.title));
   add_facts(out, experiment);
-  for (const Table& table : experiment_tables(experiment)) add_table(out, table);
-  if (const Table table = cost_table(experiment); !table.empty()) add_table(out, table);
+  for (const Table& table : experiment_tables(experiment)) out += drawn(table);
+  if (const Table table = published_table(experiment); !table.empty()) out += drawn(table);
+  if (const Table table = cost_table(experiment); is_long(table))
+    add_folded(out, table, "dense");
+  else if (!table.empty())
+    fmt::format_to(std::back_inserter(out), R"(<div class="dense">{}</div>)", drawn(table));
   if (experiment.outcomes.empty()) out += "<p>No result yet.</p>";
   add_charts(out, experiment);
-  if (const Table table = origin_table(experiment); !table.empty())
-    fmt::format_to(std::back_inserter(out),
-                   R"(<details class="facts"><summary>{}: {}</summary>{}</details>)",
-                   escape(table.title), table.sections.front().rows.size(), html(table));
+  if (const Table table = origin_table(experiment); !table.empty()) add_folded(out, table, "facts");
   return out + "</section>\n";
 }
 
 std::string experiment_summary(const Experiment& experiment) {
   std::string out = printable(experiment.title) + "\n\n";
   std::vector<Table> tables = experiment_tables(experiment);
-  tables.push_back(cost_table(experiment));
+  if (Table table = cost_table(experiment); !is_long(table)) tables.push_back(std::move(table));
   for (const Table& table : tables) {
     if (table.empty()) continue;
     out += plain(table);

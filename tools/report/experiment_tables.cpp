@@ -4,11 +4,19 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "tools/report/markup.h"
 
 namespace understudy::report {
 namespace {
+
+// Whether a metric's table has a place for the figure.
+bool has_a_cell(const Published& p) {
+  const bool late = p.metric.starts_with("accuracy_") && p.metric.ends_with("_percent_unavailable");
+  return p.k > 0 && !p.dataset.empty() &&
+         (p.metric == "recovery_accuracy" || p.metric == "overall_accuracy" || late);
+}
 
 std::string whole(const std::optional<std::int64_t>& value) {
   return value ? std::to_string(*value) : "";
@@ -39,7 +47,7 @@ bool of_base_model(const Published& published) {
 
 bool in_paper_layout(const Experiment& experiment) {
   const auto fits = [](const Published& p) {
-    return p.code == "none" || of_base_model(p) || p.code.find("learned") != p.code.npos;
+    return p.code == "none" || p.code == "base model" || p.code.find("learned") != p.code.npos;
   };
   return std::all_of(experiment.outcomes.begin(), experiment.outcomes.end(),
                      [](const Outcome& o) { return o.code == "learned" || is_baseline(o); }) &&
@@ -49,16 +57,43 @@ bool in_paper_layout(const Experiment& experiment) {
 std::vector<Table> experiment_tables(const Experiment& experiment) {
   std::vector<std::string> metrics = {"recovery_accuracy", "overall_accuracy"};
   for (const Published& p : experiment.published)
-    if (p.k > 0 && std::find(metrics.begin(), metrics.end(), p.metric) == metrics.end())
+    if (has_a_cell(p) && std::find(metrics.begin(), metrics.end(), p.metric) == metrics.end())
       metrics.push_back(p.metric);
   const std::vector<Setting> settings = settings_of(experiment);
   std::vector<Table> tables;
   for (const std::string& metric : metrics) {
-    Table table = in_paper_layout(experiment) ? paper_table(experiment, settings, metric)
-                                              : comparison_table(experiment, settings, metric);
-    if (!table.empty()) tables.push_back(std::move(table));
+    if (in_paper_layout(experiment))
+      tables.push_back(paper_table(experiment, settings, metric));
+    else
+      for (Table& table : comparison_tables(experiment, settings, metric))
+        tables.push_back(std::move(table));
   }
+  std::erase_if(tables, [](const Table& table) { return table.empty(); });
   return tables;
+}
+
+Table published_table(const Experiment& experiment) {
+  Table table{"Other published figures",
+              {{"Code", "", false},
+               {"Data and model", "", false},
+               {"k", "", true},
+               {"r", "", true},
+               {"Of", "", false},
+               {"Value", "published, %", true, "", true, true},
+               {"Note", "", false}},
+              {},
+              {}};
+  Section section;
+  for (const Published& p : experiment.published) {
+    if (has_a_cell(p) || (of_base_model(p) && in_paper_layout(experiment))) continue;
+    section.rows.push_back(
+        {{written_code({.code = p.code, .encoder = p.encoder, .loss = p.loss}),
+          place_of(Outcome{.dataset = p.dataset, .base = p.base}), p.k ? std::to_string(p.k) : "",
+          p.r ? std::to_string(p.r) : "", written_metric(p.metric),
+          fmt::format("{:.2f}", 100 * p.value), p.note}});
+  }
+  if (!section.rows.empty()) table.sections.push_back(std::move(section));
+  return table;
 }
 
 std::string seeds_note(const std::vector<const Setting*>& shown) {
@@ -84,20 +119,32 @@ Table origin_table(const Experiment& experiment) {
                {"Command", "", false}},
               {},
               {}};
+  const std::vector<Setting> settings = settings_of(experiment);
+  std::map<std::string, std::vector<std::pair<const Setting*, const Outcome*>>> by_command;
+  for (const Setting& setting : settings)
+    for (const Outcome* outcome : setting.seeds)
+      by_command[outcome->command.empty() ? outcome->place : outcome->command].push_back(
+          {&setting, outcome});
   Section section;
-  for (const Setting& setting : settings_of(experiment))
+  for (const Setting& setting : settings)
     for (const Outcome* o : setting.seeds) {
+      const auto& together = by_command[o->command.empty() ? o->place : o->command];
+      if (together.front().second != o) continue;
+      std::string name = o->setting, epochs = whole(o->epochs), device = o->device;
       const auto recovery = o->value("recovery_accuracy");
-      std::string name = o->setting, device = o->device;
-      if (const std::string remark = setting.remark(); !remark.empty()) name += ": " + remark;
+      const bool alone = together.size() == 1;
+      if (!alone) name = fmt::format("{}: {} codes", place_of(*o), together.size());
+      if (const std::string remark = setting.remark(); alone && !remark.empty())
+        name += ": " + remark;
       if (!o->instruction_set.empty()) device += ", " + o->instruction_set;
       if (o->threads) device += fmt::format(", {}", *o->threads);
-      std::string epochs = whole(o->epochs);
       if (o->epochs && o->epochs_published) epochs += " of " + whole(o->epochs_published);
-      section.rows.push_back(
-          {{name, std::to_string(o->seed), epochs,
-            recovery ? fmt::format("{:.2f}", 100 * *recovery) : "",
-            o->seconds ? elapsed(o->seconds) : "", o->commit, device, o->command}});
+      if (o->epochs == 0) epochs = "";
+      double seconds = 0;
+      for (const auto& [other, outcome] : together) seconds += outcome->seconds.value_or(0);
+      section.rows.push_back({{name, std::to_string(o->seed), epochs,
+                               alone && recovery ? fmt::format("{:.2f}", 100 * *recovery) : "",
+                               o->seconds ? elapsed(seconds) : "", o->commit, device, o->command}});
     }
   if (!section.rows.empty()) table.sections.push_back(std::move(section));
   return table;

@@ -47,9 +47,11 @@ std::string heading(const Published& p) {
 }
 
 // The paper has two encoders and three losses; what of these was not run is an empty column. False,
-// and nothing is added, where one alone was run: then it is another question.
-bool complete_columns(std::set<ColumnKey>& columns) {
-  if (columns.size() == 1) return false;
+// and nothing is added, where one loss alone was run and nothing published: another question.
+bool complete_columns(std::set<ColumnKey>& columns, const Experiment& experiment) {
+  std::set<std::string> losses;
+  for (const ColumnKey& column : columns) losses.insert(column.loss);
+  if (losses.size() == 1 && experiment.published.empty()) return false;
   for (const char* encoder : {"mlp", "conv"})
     for (const char* loss : {"mse", "kl", "xent"}) columns.insert({encoder, loss});
   return true;
@@ -67,10 +69,13 @@ void complete_rows(std::set<RowKey>& rows) {
 Grid grid_of(const Experiment& experiment, const std::vector<Setting>& settings,
              const std::string& metric) {
   Grid grid;
+  const bool several =
+      std::any_of(experiment.outcomes.begin(), experiment.outcomes.end(),
+                  [](const Outcome& o) { return !o.channels.empty() && o.channels != "aligned"; });
   for (const Setting& setting : settings) {
     const Outcome& o = setting.any();
     if (is_baseline(o)) continue;
-    const RowKey row{o.dataset, o.base, o.channels == "aligned" ? "" : o.channels, o.r, o.k};
+    const RowKey row{o.dataset, o.base, several ? o.channels : "", o.r, o.k};
     const ColumnKey column{o.encoder, o.loss};
     grid.rows.insert(row);
     grid.columns.insert(column);
@@ -78,13 +83,14 @@ Grid grid_of(const Experiment& experiment, const std::vector<Setting>& settings,
     grid.more_than_shown = grid.more_than_shown || cell;
     if (!cell || shown_before(setting, *cell)) cell = &setting;
   }
-  const bool whole = complete_columns(grid.columns);
+  const bool whole = complete_columns(grid.columns, experiment);
   for (const Published& p : experiment.published) {
-    if (p.metric != metric || p.k == 0) continue;
+    if (p.k == 0 || p.dataset.empty() || (p.metric != metric && !whole)) continue;
     if (std::none_of(grid.rows.begin(), grid.rows.end(),
                      [&](const RowKey& row) { return row.about(p); }))
       grid.rows.insert({p.dataset, p.base, "", p.r, p.k});
-    if (std::find(grid.published.begin(), grid.published.end(), heading(p)) == grid.published.end())
+    if (p.metric == metric &&
+        std::find(grid.published.begin(), grid.published.end(), heading(p)) == grid.published.end())
       grid.published.push_back(heading(p));
   }
   if (whole) complete_rows(grid.rows);
@@ -122,7 +128,7 @@ Table paper_table(const Experiment& experiment, const std::vector<Setting>& sett
   if (overall) {
     table.columns.push_back({"All answer", "base model", true, "all answer"});
     if (base_published) table.columns.push_back({"All answer", "published", true, "", true, true});
-    table.columns.push_back({"No code", "most frequent class", true, "no code"});
+    table.columns.push_back({"No code", "a guess", true, "no code"});
   }
   for (const ColumnKey& column : grid.columns)
     table.columns.push_back({written_encoder(column.encoder), written_loss(column.loss), true});

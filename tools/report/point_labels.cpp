@@ -14,6 +14,7 @@ namespace {
 // Of the style sheet's class "point": the height of a line and the usual width of a letter.
 constexpr double line_height = 11, letter_width = 5.3;
 constexpr double mark_radius = 4;
+constexpr double most_covered = 25;  // square units: about two letters' worth of corners
 
 struct Box {
   double left = 0, right = 0, top = 0, bottom = 0;
@@ -67,6 +68,7 @@ std::string point_labels(const std::vector<PointLabel>& labels, const Frame& fra
       for (const Box& other : taken) covered += overlap(box, other);
       if (covered < least - 1e-9) least = covered, best = &place;
     }
+    if (least > most_covered) continue;
     taken.push_back(box_at(label, *best));
     fmt::format_to(std::back_inserter(out),
                    R"(<text class="point {}" x="{:.1f}" y="{:.1f}">{}</text>)", best->anchor,

@@ -17,7 +17,8 @@ struct Frame {
 };
 
 // <text> elements, each beside its point, where it covers least of the other labels, of `points` and
-// of what lies outside `frame`. Labels that come first choose first.
+// of what lies outside `frame`. Labels that come first choose first; one that finds no free place is
+// left out.
 std::string point_labels(const std::vector<PointLabel>& labels, const Frame& frame);
 
 }  // namespace understudy::report

@@ -35,7 +35,7 @@ void read_experiment(const Fields& line, Experiment& experiment) {
 }
 
 Published read_published(const Fields& line) {
-  return {.dataset = line.text("dataset"),
+  return {.dataset = line.text_or("dataset", ""),
           .base = line.text("base"),
           .k = static_cast<int>(line.optional_whole("k", 1, most_units).value_or(0)),
           .r = static_cast<int>(line.optional_whole("r", 0, most_units).value_or(0)),

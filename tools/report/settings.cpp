@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 namespace understudy::report {
@@ -72,6 +73,31 @@ bool shown_before(const Setting& a, const Setting& b) {
 
 bool is_baseline(const Outcome& outcome) {
   return outcome.code == "none" || outcome.code == "replication";
+}
+
+std::vector<const Setting*> shown_of(const Place& place) {
+  std::map<std::tuple<std::string, int, int>, const Setting*> shown;
+  for (const Setting& setting : place.settings) {
+    const Setting*& at = shown[{written_code(setting.any()), setting.any().r, setting.any().k}];
+    if (!at || shown_before(setting, *at)) at = &setting;
+  }
+  std::vector<const Setting*> all;
+  for (const Setting& setting : place.settings)
+    for (const auto& [key, kept] : shown)
+      if (kept == &setting) all.push_back(&setting);
+  return all;
+}
+
+std::vector<Place> places_of(const Experiment& experiment) {
+  std::vector<Place> places;
+  for (Setting& setting : settings_of(experiment)) {
+    const std::string title = place_of(setting.any());
+    auto at = std::find_if(places.begin(), places.end(),
+                           [&](const Place& place) { return place.title == title; });
+    if (at == places.end()) at = places.insert(at, Place{title, {}});
+    at->settings.push_back(std::move(setting));
+  }
+  return places;
 }
 
 int shown_r(const Outcome& outcome) {

@@ -32,6 +32,15 @@ std::vector<Setting> settings_of(const Experiment& experiment);
 // Which of two settings of one cell a table shows: the one that was cut less.
 bool shown_before(const Setting& a, const Setting& b);
 
+// The settings of an experiment that share a data set and a base model.
+struct Place {
+  std::string title;  // "MNIST, Base-MLP"
+  std::vector<Setting> settings;
+};
+std::vector<Place> places_of(const Experiment& experiment);
+// One setting for each code, k and r: the one that was cut least, as in the tables.
+std::vector<const Setting*> shown_of(const Place& place);
+
 // Where names stand in the order of tables; one that is not known comes last.
 int dataset_rank(const std::string& dataset);
 int base_rank(const std::string& base);

@@ -69,7 +69,10 @@ tbody tr:not(.rival):not(.section) > th { font-weight: 600; }
 sup { font-size: .72em; line-height: 0; }
 .published { background: var(--wash); font-style: italic; }
 .published.n:last-child { padding-right: .7rem; }
+.experiment thead th { min-width: 3.2rem; }
 .experiment tbody th { min-width: 7rem; }
+.dense th, .dense td { padding: .3rem .4rem; }
+.dense thead th { min-width: 0; }
 .notes .note { margin-bottom: .1em; }
 h3 + .scroll { margin-top: .4rem; }
 details { margin: 1.4rem 0; font-size: .82rem; }
