@@ -76,6 +76,7 @@ TEST_SUITE("report") {
     CHECK(labels(count_axis(1, 16)) == "2 4 6 8 10 12 14 16");
     CHECK(labels(count_axis(3, 3)) == "3");
     CHECK(labels(count_axis(1, 500)) == "50 100 150 200 250 300 350 400 450 500");
+    CHECK(count_axis(9e15, 9e15).ticks.size() < 20);
     CHECK_THROWS_AS(count_axis(2, 1), Error);
   }
 

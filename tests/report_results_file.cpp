@@ -114,8 +114,10 @@ TEST_SUITE("report") {
         "3");
     CHECK(refusal(changed("/curve", json::array({1}))) ==
           "results.jsonl:2: curve[0]: expected an object, found 1");
-    CHECK(refusal(changed("/curve", json::array({{{"loss", 1}}}))) ==
-          "results.jsonl:2: curve[0]: \"epoch\": expected a number, found nothing");
+    CHECK(
+        refusal(changed("/curve", json::array({{{"loss", 1}}}))) ==
+        "results.jsonl:2: curve[0]: \"epoch\": expected a whole number from 0 to 1000000000, found "
+        "nothing");
     json figure = test::published_line("recovery_accuracy", 98.87);
     CHECK(refusal(figure) ==
           "results.jsonl:2: \"value\": expected a fraction from 0 to 1, found 98.87");

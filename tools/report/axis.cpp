@@ -29,7 +29,7 @@ double Axis::place(double value) const {
 }
 
 Axis linear_axis(double low, double high, int count) {
-  if (!std::isfinite(low) || !std::isfinite(high)) low = 0, high = 1;
+  if (!std::isfinite(high - low)) low = 0, high = 1;
   if (low > high) std::swap(low, high);
   // Closer together than this, tick labels could not tell the ends apart.
   if (const double least = 1e-9 * std::max(std::abs(low), std::abs(high)); high - low <= least) {
@@ -46,6 +46,8 @@ Axis linear_axis(double low, double high, int count) {
 Axis count_axis(double low, double high, int count) {
   check(std::isfinite(low) && std::isfinite(high) && low <= high,
         "[count_axis] ends {} and {} are not an interval", low, high);
+  // Far out there are no whole numbers between one double and the next.
+  if (std::max(std::abs(low), std::abs(high)) > 1e9) return linear_axis(low, high, count);
   Axis axis{low, high, false, {}, 0};
   if (low == high) axis.low -= 0.5, axis.high += 0.5;
   const double step = std::max(1.0, nice_step(axis.high - axis.low, count));

@@ -71,9 +71,8 @@ Outcome read_outcome(const Fields& line) {
                   .place = line.place()};
   read_values(line.object("values"), outcome);
   for (const Fields& point : line.objects("curve")) {
-    const auto epoch = point.number("epoch");
-    check(epoch.has_value(), "{}: \"epoch\": expected a number, found nothing", point.place());
-    outcome.curve.push_back({*epoch, point.optional_fraction("validation_recovery_accuracy")});
+    const auto epoch = static_cast<double>(point.whole("epoch", 0, most_epochs));
+    outcome.curve.push_back({epoch, point.optional_fraction("validation_recovery_accuracy")});
   }
   return outcome;
 }
