@@ -168,6 +168,29 @@ TEST_SUITE("report") {
     CHECK(notes_contain(overall, "another model"));
   }
 
+  TEST_CASE("whole groups have a table where codes are compared and it is known") {
+    nlohmann::json line = test::code_line("berrut", 2, 1, 0.9);
+    line["values"]["test_group_accuracy"] = 0.93;
+    const std::vector<Table> tables =
+        experiment_tables(test::read({test::experiment_line(), line})[0]);
+    REQUIRE(tables.size() == 3);
+    CHECK(tables[2].title == "Accuracy of all answers of a group, one machine late, %");
+    CHECK(tables[2].sections[0].rows[0].cells == Cells{"Berrut", "93.00"});
+  }
+
+  TEST_CASE("a published figure of a parity model stands in the row of ours") {
+    nlohmann::json line = test::code_line("parity-sum", 2, 1, 0.9);
+    line["encoder"] = "mlp";  // as train_code records it, without a meaning here
+    line["loss"] = "mse";
+    nlohmann::json figure = test::published_line("overall_accuracy", 0.683);
+    figure["base"] = "mlp";
+    figure["code"] = "parity-sum";
+    const Table table =
+        experiment_tables(test::read({test::experiment_line(), line, figure})[0])[1];
+    REQUIRE(table.sections[0].rows.size() == 1);
+    CHECK(table.sections[0].rows[0].cells == Cells{"parity model, sum", "89.00", "68.30"});
+  }
+
   TEST_CASE("many k make a table for each r, without rows that would be empty") {
     std::vector<nlohmann::json> lines = {test::experiment_line()};
     for (int k = 2; k <= 8; ++k) {
@@ -187,7 +210,7 @@ TEST_SUITE("report") {
     const std::vector<Row>& rows = table.sections[0].rows;
     REQUIRE(rows.size() == 10);
     CHECK(rows[1].cells[0] == "replication");
-    CHECK(rows[2].cells == Cells{"mean", "2", "1", "98.00", "86.00", "87.00", "", "", "", "9.5",
+    CHECK(rows[2].cells == Cells{"mean", "2", "1", "98.00", "86.00", "87.00", "", "", "", "", "9.5",
                                  "50", "38.0", "4.21", "2"});
     CHECK(cost_table(paper()).empty());
   }

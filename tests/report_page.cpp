@@ -108,6 +108,14 @@ TEST_SUITE("report") {
                 "96.50 %", "97.98 %", "97.90 %", "97.80 %", "50 %", "38.0", "4.21"});
   }
 
+  TEST_CASE("a parity model is called one, whatever encoder its settings have") {
+    const Folders folders;
+    Run run = read_run(folders.code);
+    run.header["settings"]["code"] = "parity-sum";
+    run.result["code"] = "parity models (sum) over a model";
+    CHECK(code_results({run})[0].name == "parity model, sum, k\u00a0=\u00a02, r\u00a0=\u00a01");
+  }
+
   TEST_CASE("codes over one base model share a section, others get their own") {
     const Folders folders;
     std::vector<Run> runs = {read_run(folders.code), read_run(folders.code),

@@ -27,9 +27,17 @@ int small_count(const Run& run, const char* key, int low) {
 }
 
 std::string code_name(const Run& run) {
-  return fmt::format("{}, {} loss, k\u00a0=\u00a0{}, r\u00a0=\u00a0{}",
-                     written_encoder(text(run, "encoder").value_or("learned code")),
-                     written_loss(text(run, "loss").value_or("unknown")), small_count(run, "k", 1),
+  // result.json has another "code", a description of it.
+  const auto settings = run.header.find("settings");
+  const std::string code =
+      settings == run.header.end() ? "" : text(*settings, "code").value_or("learned");
+  const std::string name =
+      code == "learned" || code.empty()
+          ? fmt::format("{}, {} loss",
+                        written_encoder(text(run, "encoder").value_or("learned code")),
+                        written_loss(text(run, "loss").value_or("unknown")))
+          : written_code({.code = code});
+  return fmt::format("{}, k\u00a0=\u00a0{}, r\u00a0=\u00a0{}", name, small_count(run, "k", 1),
                      small_count(run, "r", 1));
 }
 

@@ -19,20 +19,15 @@ struct Units {
 // A code over one base model and data set, in the order of tables.
 struct RowKey {
   std::string dataset, base;
-  int rank = 0, encoder = 0, loss = 0;  // the ranks of the code and its parts
-  std::string name;
+  std::tuple<int, int, int, std::string> code;
 
   auto order() const {
-    return std::make_tuple(dataset_rank(dataset), dataset, base_rank(base), base, rank, encoder,
-                           loss, name);
+    return std::make_tuple(dataset_rank(dataset), dataset, base_rank(base), base, code);
   }
   bool operator<(const RowKey& other) const { return order() < other.order(); }
 };
 
-RowKey row_of(const Outcome& o) {
-  return {o.dataset,         o.base,         code_rank(o.code), encoder_rank(o.encoder),
-          loss_rank(o.loss), written_code(o)};
-}
+RowKey row_of(const Outcome& o) { return {o.dataset, o.base, code_order(o)}; }
 
 RowKey row_of(const Published& p) {
   return row_of(Outcome{
@@ -98,7 +93,8 @@ Table comparison_table(const Grid& grid, const std::set<Units>& columns, const s
   Footnotes footnotes;
   std::vector<const Setting*> shown;
   for (const RowKey& key : grid.rows) {
-    Row row{{key.name}, key.rank <= code_rank("replication"), {""}};
+    const auto& [rank, encoder, loss, name] = key.code;
+    Row row{{name}, rank <= code_rank("replication"), {""}};
     for (const Units& units : columns) {
       const Setting* setting = found(grid.cells, key, units, static_cast<const Setting*>(nullptr));
       const auto value = setting ? setting->value(grid.metric) : std::nullopt;

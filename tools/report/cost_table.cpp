@@ -13,6 +13,7 @@ Table cost_table(const Experiment& experiment) {
                {"All answer", "accuracy, %", true, "all"},
                {"Recon\u00adstructed", "right, %", true, "rebuilt"},
                {"Recovery", "%", true},
+               {"One late", "group, %", true, "one late"},
                {"1\u00a0%\u00a0late", "accuracy, %", true, "1 % late"},
                {"5\u00a0%\u00a0late", "accuracy, %", true, "5 % late"},
                {"10\u00a0%\u00a0late", "accuracy, %", true, "10 % late"},
@@ -35,9 +36,9 @@ Table cost_table(const Experiment& experiment) {
     Row row{{written_code(o), fmt::format("{}", o.k), fmt::format("{}", shown_r(o))},
             is_baseline(o),
             {}};
-    for (const char* key :
-         {"accuracy", "overall_accuracy", "recovery_accuracy", "accuracy_1_percent_unavailable",
-          "accuracy_5_percent_unavailable", "accuracy_10_percent_unavailable"})
+    for (const char* key : {"accuracy", "overall_accuracy", "recovery_accuracy", "group_accuracy",
+                            "accuracy_1_percent_unavailable", "accuracy_5_percent_unavailable",
+                            "accuracy_10_percent_unavailable"})
       row.cells.push_back(percent_cell(setting.value(key)));
     const auto error = setting.value("squared_error"), encode = setting.value("encode_us"),
                decode = setting.value("decode_us");
@@ -56,7 +57,9 @@ Table cost_table(const Experiment& experiment) {
   table.notes.push_back(
       "Reconstructed: accuracy of the answers that were worked out from others, over every pattern "
       "of up to r machines that do not answer. Recovery: how often they name the class that the "
-      "model itself would have named. f % late: what users see when f per cent of the answers are "
+      "model itself would have named. One late: accuracy of all answers of a group when one of its "
+      "machines does not answer, each as likely; a code that is not systematic reconstructs them "
+      "all. f % late: what users see when f per cent of the answers are "
       "reconstructed. Logits’ error: squared, summed over the classes. Encoder / model: "
       "multiply-adds of encoding a group over those of one answer of the base model.");
   if (!shown.empty()) table.notes.push_back(seeds_note(shown));

@@ -88,14 +88,10 @@ void thin_labels(Chart& chart) {
 }  // namespace
 
 Look look_of(const Experiment& experiment, const Outcome& outcome) {
-  const auto order = [](const Outcome& o) {
-    return std::make_tuple(code_rank(o.code), encoder_rank(o.encoder), loss_rank(o.loss),
-                           written_code(o));
-  };
-  std::set<decltype(order(outcome))> codes;
+  std::set<std::tuple<int, int, int, std::string>> codes;
   for (const Outcome& each : experiment.outcomes)
-    if (!is_baseline(each)) codes.insert(order(each));
-  const auto at = codes.find(order(outcome));
+    if (!is_baseline(each)) codes.insert(code_order(each));
+  const auto at = codes.find(code_order(outcome));
   if (at == codes.end()) return {4, false};  // grey, for what was published alone
   const auto index = static_cast<int>(std::distance(codes.begin(), at));
   return {index % colours, index / colours % 2 == 1};

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tools/report/estimate.h"
@@ -55,6 +56,8 @@ std::string written_loss(const std::string& loss);        // "mse" → "MSE"
 // "systematic-berrut" → "systematic Berrut"; a learned code by its encoder, loss and, unless they are
 // aligned, channels: "MLPEncoder, MSE".
 std::string written_code(const Outcome& outcome);
+// For sorting codes; equal for outcomes and figures of one code.
+std::tuple<int, int, int, std::string> code_order(const Outcome& outcome);
 std::string place_of(const Outcome& outcome);  // "MNIST, Base-MLP"
 
 // A baseline rather than a code: no code, replication.

@@ -70,6 +70,12 @@ std::string written_code(const Outcome& outcome) {
   return name;
 }
 
+std::tuple<int, int, int, std::string> code_order(const Outcome& outcome) {
+  const bool learned = outcome.code == "learned";
+  return {code_rank(outcome.code), learned ? encoder_rank(outcome.encoder) : 0,
+          learned ? loss_rank(outcome.loss) : 0, written_code(outcome)};
+}
+
 std::string place_of(const Outcome& outcome) {
   if (outcome.base.empty()) return written_name(outcome.dataset);
   return written_name(outcome.dataset) + ", " + written_base(outcome.base);
