@@ -165,6 +165,10 @@ TEST_SUITE("report") {
     CHECK(drawing.find(R"(d="M465.0 164.4h6m-3 0V30.0m-3 0h6")") != drawing.npos);
     chart.series[0].error = {1};
     CHECK_THROWS_AS(svg(chart), Error);
+    Chart one = one_line({1}, {97});
+    CHECK(svg(one).find(">105</text>") != std::string::npos);
+    one.y_most = 100;
+    CHECK(svg(one).find(">105</text>") == std::string::npos);
   }
 
   TEST_CASE("labels of points do not cover each other; one without a place is left out") {

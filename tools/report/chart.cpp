@@ -140,7 +140,11 @@ std::string svg(const Chart& chart) {
   if (xs.low > xs.high) return "";
   const Axis x = axis_of(chart.x_scale, xs.low, xs.high);
   const bool log = chart.may_use_log && ys.low > 0 && ys.high > log_ratio * ys.low;
-  const Axis y = axis_of(log ? Scale::logarithmic : Scale::linear, ys.low, ys.high);
+  Axis y = axis_of(log ? Scale::logarithmic : Scale::linear, ys.low, ys.high);
+  if (chart.y_most && ys.high <= *chart.y_most && y.high > *chart.y_most) {
+    y.high = *chart.y_most;
+    std::erase_if(y.ticks, [&](double tick) { return tick > y.high; });
+  }
   std::string out = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}">)", width,
                                 height, escape(chart.title));
   draw_axes(out, chart, x, y);

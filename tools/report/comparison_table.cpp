@@ -13,7 +13,7 @@ namespace {
 
 struct Units {
   int r = 0, k = 0;
-  auto operator<=>(const Units&) const = default;
+  bool operator<(const Units& other) const { return std::tie(r, k) < std::tie(other.r, other.k); }
 };
 
 // A code over one base model and data set, in the order of tables.
@@ -132,6 +132,7 @@ std::vector<Table> comparison_tables(const Experiment& experiment,
   std::map<int, std::set<Units>> by_r;
   for (const Units& units : grid.units) by_r[units.r].insert(units);
   std::vector<Table> tables;
+  tables.reserve(by_r.size());
   for (const auto& [r, columns] : by_r)
     tables.push_back(
         comparison_table(grid, columns, fmt::format("{}, r\u00a0=\u00a0{}", title, r)));

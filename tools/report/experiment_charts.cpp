@@ -58,6 +58,7 @@ std::vector<std::string> best_codes(const Place& place, std::size_t most) {
     for (const auto& [name, value] : codes) above[name].push_back(value - mean);
   }
   std::vector<std::pair<double, std::string>> order;
+  order.reserve(above.size());
   for (const auto& [name, all] : above) order.emplace_back(-estimate(all).mean, name);
   std::sort(order.begin(), order.end());
   std::vector<std::string> best;
@@ -162,6 +163,7 @@ Chart chart_of_cost(const Experiment& experiment, const Place& place) {
               .y_label = "recovery-accuracy, %",
               .x_scale = Scale::logarithmic,
               .y_most = 100};
+  int shown = 0;
   int least_r = std::numeric_limits<int>::max();  // more of them would crowd the chart
   for (const Setting& setting : place.settings)
     if (!is_baseline(setting.any())) least_r = std::min(least_r, setting.any().r);
@@ -173,9 +175,11 @@ Chart chart_of_cost(const Experiment& experiment, const Place& place) {
     Series& series = named(chart, written_code(o), look_of(experiment, o));
     series.line = false;
     add_point(series, *arithmetic, *value);
+    ++shown;
     series.labels.push_back(o.r == 1 ? fmt::format("k = {}", o.k)
                                      : fmt::format("k = {}, r = {}", o.k, o.r));
   }
+  if (shown < 2) chart.series.clear();
   thin_labels(chart);
   return chart;
 }
@@ -207,6 +211,7 @@ std::vector<Chart> learning_curves(const Experiment& experiment, const Place& pl
     chart.series.push_back(std::move(series));
   }
   std::vector<Chart> all;
+  all.reserve(charts.size());
   for (auto& [units, chart] : charts) all.push_back(std::move(chart));
   return all;
 }

@@ -53,6 +53,7 @@ Box box_at(const PointLabel& label, const Place& place) {
 
 std::string point_labels(const std::vector<PointLabel>& labels, const Frame& frame) {
   std::vector<Box> taken;
+  taken.reserve(2 * labels.size());
   for (const PointLabel& label : labels)
     taken.push_back({label.x - mark_radius, label.x + mark_radius, label.y - mark_radius,
                      label.y + mark_radius});

@@ -80,6 +80,7 @@ summary { cursor: pointer; }
 .note { color: var(--soft); font-size: .82rem; line-height: 1.55; max-width: 54em; margin-bottom: .6em; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 1.4rem 2.6rem; }
+.charts + .note { margin-top: 1.2rem; }
 .chart { margin: .4rem 0 0; max-width: 34rem; break-inside: avoid; }
 .beside { display: grid; gap: 1rem 3rem; margin-top: 1.6rem; }
 @media (min-width: 56rem) { .beside { grid-template-columns: minmax(0, 29rem) minmax(0, 1fr); } }
