@@ -12,6 +12,7 @@ class Replication : public QueryCode {
   explicit Replication(int k, int copies = 1);
   std::string name() const override { return "replication"; }
   int most_losses() const override { return copies_; }  // one more may hit all copies of a query
+  bool pattern_matters() const override { return false; }
   std::int64_t encode_multiply_adds(const Shape&) const override { return 0; }
   std::int64_t decode_multiply_adds(std::int64_t) const override { return 0; }
 
@@ -30,6 +31,7 @@ class NoCode : public QueryCode {
   NoCode(int k, std::int64_t majority_class);
   std::string name() const override { return "no code"; }
   int most_losses() const override { return shape().k; }
+  bool pattern_matters() const override { return false; }
   std::int64_t encode_multiply_adds(const Shape&) const override { return 0; }
   std::int64_t decode_multiply_adds(std::int64_t) const override { return 0; }
 

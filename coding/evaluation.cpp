@@ -87,7 +87,8 @@ double CodeScore::accuracy_at(double unavailable) const {
 }
 
 std::vector<ErasurePattern> standard_patterns(const QueryCode& code) {
-  return all_patterns(code.shape(), code.most_losses(), /*data_only=*/code.systematic());
+  return all_patterns(code.shape(), code.pattern_matters() ? code.most_losses() : 1,
+                      /*data_only=*/code.systematic());
 }
 
 namespace {

@@ -25,6 +25,10 @@ class QueryCode {
   // Missing answers of a group that the code can deal with, whichever they are.
   virtual int most_losses() const { return shape_.r; }
 
+  // False where a reconstruction is the same whatever else is missing, so that one missing answer
+  // shows as much as more do.
+  virtual bool pattern_matters() const { return true; }
+
   // ---- encoding ----
   // groups (G, k, H, W, C) → parities (G, r, H, W, C).
   Tensor encode(const Tensor& groups);

@@ -6,6 +6,7 @@
 
 #include "coding/evaluation.h"
 #include "coding/matrix/smoothing_spline.h"
+#include "coding/simulate.h"
 #include "kernels/check.h"
 
 namespace understudy {
@@ -78,10 +79,16 @@ void SplineCode::tune(Module& base, const Dataset& dataset, const Tensor& base_o
     images.resize(static_cast<std::size_t>(dataset.size()));
     std::iota(images.begin(), images.end(), 0);
   }
-  if (images.size() > most_tuning_images) images.resize(most_tuning_images);
   check(static_cast<int>(images.size()) >= shape().k,
         "[{}] λ cannot be chosen on {} images: a group has {}", name(), images.size(), shape().k);
   const std::vector<ErasurePattern> patterns = standard_patterns(*this);
+  std::int64_t answers_per_group = 0;
+  for (const ErasurePattern& pattern : patterns)
+    answers_per_group += reconstructed_rows(*this, pattern);
+  const std::int64_t enough =
+      shape().k * std::max<std::int64_t>(20, most_tuning_answers / answers_per_group);
+  if (static_cast<std::int64_t>(images.size()) > enough)
+    images.resize(static_cast<std::size_t>(enough));
 
   Smoothing best;
   CodeScore best_score;

@@ -28,11 +28,12 @@ class SplineCode : public MatrixCode {
 
   const Smoothing& smoothing() const { return smoothing_; }
   // Takes λ_e and λ_d of the grid with the best recovery-accuracy over standard_patterns(); of
-  // equals the one with the smallest squared error. Looks at the first most_tuning_images alone;
-  // the base model answers once for each λ_e.
+  // equals the one with the smallest squared error. Looks at the first images alone, as many as
+  // give most_tuning_answers reconstructions over all patterns, but 20 groups at least; the base
+  // model answers once for each λ_e.
   void tune(Module& base, const Dataset& dataset, const Tensor& base_outputs,
             const std::vector<std::int64_t>& index) override;
-  static constexpr std::int64_t most_tuning_images = 2000;
+  static constexpr std::int64_t most_tuning_answers = 20000;
   std::string explain() override;
 
  protected:
