@@ -59,7 +59,7 @@ void add_flag(const Section& section, const std::string& name, std::vector<Flag>
 const Names recipe_flags = {"hidden",          "no-batch-norm", "optimizer", "lr",   "momentum",
                             "nesterov",        "weight-decay",  "schedule",  "clip", "batch-size",
                             "label-smoothing", "validation",    "augment"};
-const Names code_flags = {"augment", "batch-size", "lr", "weight-decay", "validation"};
+const Names code_flags = {"augment", "batch-size", "lr", "weight-decay", "schedule", "validation"};
 
 Names operator+(Names a, const Names& b) {
   a.insert(a.end(), b.begin(), b.end());

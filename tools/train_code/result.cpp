@@ -12,16 +12,19 @@ bool above_chance(double recovery_accuracy, std::int64_t classes) {
 }
 
 std::map<std::string, double> test_numbers(const CodeScore& score) {
+  // Arrays become numbers with paths for names, "calibration/0/count": a checkpoint holds numbers.
   std::map<std::string, double> numbers;
-  const nlohmann::json values = score_values(score);
-  for (const auto& [name, value] : values.items())
-    if (value.is_number()) numbers[name] = value.get<double>();
+  const nlohmann::json values = score_values(score).flatten();
+  for (const auto& [path, value] : values.items())
+    if (value.is_number()) numbers[path.substr(1)] = value.get<double>();
   return numbers;
 }
 
 nlohmann::json code_result(const std::map<std::string, double>& test, TrainableCode& code,
                            Model& base, const TrainTest& data, Device device) {
-  nlohmann::json result = test;
+  nlohmann::json flat = nlohmann::json::object();
+  for (const auto& [path, value] : test) flat["/" + path] = value;
+  nlohmann::json result = flat.unflatten();
   const Shape& image = code.purpose().image;
   result.update(cost_values(code, base, image, data.train.classes, device));
   if (Module* parity_model = code.parity_model(0))
