@@ -89,6 +89,26 @@ TEST_SUITE("reproduce") {
     CHECK(lines().at(0).at("reduced") == "");
   }
 
+  TEST_CASE("what follows from an older run's numbers is added") {
+    const TemporaryFolder out;
+    const Experiment experiment = small_experiment();
+    json result = code_result();
+    result["test_accuracy"] = 0.98;
+    result["test_overall_accuracy"] = 0.95;
+    make_run(out.path() / code_folder, "train_code", 10, 10, {}, result);
+    const auto group_accuracy = [&] {
+      return result_lines(experiment, experiment.settings[0], out.path())
+          .at(0)
+          .at("values")
+          .at("test_group_accuracy")
+          .get<double>();
+    };
+    CHECK(group_accuracy() == doctest::Approx(0.97));  // one answer of three is rebuilt
+    result["test_group_accuracy"] = 0.5;
+    make_run(out.path() / code_folder, "train_code", 10, 10, {}, result);
+    CHECK(group_accuracy() == 0.5);
+  }
+
   TEST_CASE("width and sample are reductions, too") {
     const TemporaryFolder out;
     Experiment experiment = small_experiment();
