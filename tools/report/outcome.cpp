@@ -68,9 +68,8 @@ std::optional<Experiment> compared_codes(const Run& run) {
         result.place());
   for (const Fields& row : rows) {
     // Trained codes may share a name: the folder tells them apart.
-    const std::filesystem::path trained = row.text_or("trained", "");
-    const std::string folder = trained.parent_path().filename().string();
-    Outcome outcome{.setting = row.text("code") + " " + trained.string(),
+    const std::string folder = row.text_or("trained", "");
+    Outcome outcome{.setting = row.text("code") + " " + folder,
                     .dataset = data == run.header.end() ? "" : text(*data, "name").value_or(""),
                     .base = model.substr(0, model.find(' ')),
                     .base_model = model,
