@@ -258,6 +258,10 @@ void compare_codes(int argc, char** argv) {
       row["explanation"] = words;
       if (choices.explain) fmt::print("{}\n", words);
     }
+    folder.add_metrics({{"epoch", rows.size() + 1},
+                        {"code", name},
+                        {"seconds", seconds_since(start)},
+                        {"test_recovery_accuracy", row["test_recovery_accuracy"]}});
     rows.push_back(std::move(row));
     progress.update(static_cast<std::int64_t>(rows.size()), name);
     if (interrupted()) {
