@@ -78,8 +78,11 @@ std::vector<ErasurePattern> all_patterns(const CodeShape& shape, int most_losses
     choose = choose * (shape.units() - losses + 1) / losses;
     count += choose;
   }
-  check(count <= 1e6, "[erasures] {} units with up to {} missing have {:.3g} patterns; sample them",
-        shape.units(), most_losses, count);
+  if (count > 1e5)
+    throw UsageError(fmt::format(
+        "k = {} and r = {} have {:.3g} patterns of up to {} missing answers, and each is "
+        "simulated; 100,000 are the most: choose a smaller k or r",
+        shape.k, shape.r, count, most_losses));
   std::vector<ErasurePattern> patterns;
   for (int losses = 1; losses <= most_losses; ++losses)
     enumerate(shape, 0, losses, data_only, {}, patterns);

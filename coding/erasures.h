@@ -47,7 +47,7 @@ std::string to_string(const ErasurePattern& pattern, const CodeShape& shape);  /
 std::vector<ErasurePattern> one_data_loss(const CodeShape& shape);
 // Every pattern with 1..most_losses missing units, fewest losses first; `data_only` leaves out
 // those that miss parities alone, where there is nothing to reconstruct. With most_losses = 1 and
-// data_only this is one_data_loss. Error when there are more than a million.
+// data_only this is one_data_loss. UsageError for more than 100,000.
 std::vector<ErasurePattern> all_patterns(const CodeShape& shape, int most_losses,
                                          bool data_only = false);
 // Error that names both numbers when more units are missing than `most_losses`, and Error when the

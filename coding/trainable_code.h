@@ -22,7 +22,8 @@ struct BaseIdentity {
   std::string sha256;  // model_checksum()
 };
 BaseIdentity identity_of(Model& base);
-// SHA-256 of the parameters and buffers, which tells models of one architecture from each other.
+// SHA-256 over the SHA-256 of each parameter and buffer in turn, without names: it tells models of
+// one architecture from each other.
 std::string model_checksum(Module& model);
 
 // What a code was made for, and is of use to: its networks have these sizes and were trained on the

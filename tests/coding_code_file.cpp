@@ -136,7 +136,7 @@ TEST_SUITE("coding") {
             [](Safetensors& file) { file.metadata.erase("understudy.parity_input"); });
     refused("unknown parity input \"x\"",
             [](Safetensors& file) { file.metadata["understudy.parity_input"] = "x"; });
-    refused("makes 1×2 of each a pixel", [](Safetensors& file) {
+    refused("averages windows of 1×2 pixels", [](Safetensors& file) {
       file.metadata["understudy.parity_input"] = "concat";
       file.metadata["understudy.width"] = "1";
     });

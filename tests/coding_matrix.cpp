@@ -121,7 +121,7 @@ TEST_SUITE("coding") {
     // D at α = cos(π/4) from β = 1 and −1: weights 1/(α − 1) and −1/(α + 1), divided by their sum.
     const BerrutCode code(PointLayout::spread, {2, 1});
     const double a = std::sqrt(0.5), first = 1 / (a - 1), second = -1 / (a + 1);
-    const Matrix& decoding = *code.decoding({1});
+    const Matrix decoding = *code.decoding({1});
     CHECK(decoding(0, 0) == doctest::Approx(first / (first + second)));
     CHECK(decoding(0, 1) == 0);
     CHECK(decoding(0, 2) == doctest::Approx(second / (first + second)));
@@ -242,7 +242,7 @@ TEST_SUITE("coding") {
       const auto dd = seed.to_vector<double>(), dy = outputs.grad().to_vector<double>();
       worst = 0;
       for (std::int64_t g = 0; g < G; ++g) {
-        const Matrix& matrix = *code.decoding(patterns[static_cast<std::size_t>(g)]);
+        const Matrix matrix = *code.decoding(patterns[static_cast<std::size_t>(g)]);
         for (std::int64_t c = 0; c < C; ++c) {
           for (int j = 0; j < k; ++j) {
             double want = 0;

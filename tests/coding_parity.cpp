@@ -244,7 +244,7 @@ TEST_SUITE("coding") {
       CHECK_THROWS_WITH_AS(make_code(shape, input, image, base, 4), doctest::Contains(text),
                            UsageError);
     };
-    refused({3, 1}, {4, 2, 1}, "k = 3 images makes 1×3 of each a pixel; got images 4×2");
+    refused({3, 1}, {4, 2, 1}, "k = 3 images averages windows of 1×3 pixels; the images are 4×2");
     refused({4, 1}, {1, 5, 1}, "1×5");
     refused({2, 1}, {4, 1, 1}, "4×1");
     refused({2, 0}, {4, 4, 1}, "r = 0", ParityInput::sum);

@@ -72,10 +72,9 @@ TEST_SUITE("coding") {
       }
     }
     CHECK(locate_wrong(std::vector{1.0, 0.0, -1.0}, Matrix(3, 2), 2, 0).empty());
-    CHECK_THROWS_WITH_AS(locate_wrong(std::vector{1.0, 0.0, -1.0}, Matrix(3, 2), 2, 1),
-                         doctest::Contains("3 answers: 1 wrong ones among those to 2 data units "
-                                           "are found in 5 at least"),
-                         Error);
+    CHECK_THROWS_WITH_AS(
+        locate_wrong(std::vector{1.0, 0.0, -1.0}, Matrix(3, 2), 2, 1),
+        doctest::Contains("1 wrong answers for k = 2 takes at least 5 answers; got 3"), Error);
   }
 
   TEST_CASE("wrong answers of a network's workers are found and left out") {

@@ -29,7 +29,9 @@ TEST_SUITE("docs") {
     const std::string docs = std::string(UNDERSTUDY_TEST_FILES) + "/../docs/";
     const std::string file = text_of(docs + "extrapolation.h");
     REQUIRE(!file.empty());
-    CHECK(text_of(docs + "adding_a_code.md").find("```cpp\n" + file + "```") != std::string::npos);
+    const std::string page = text_of(docs + "adding_a_code.md");
+    CHECK(page.find("```cpp\n" + file + "```") != std::string::npos);
+    CHECK(page.find('@') == std::string::npos);  // no figure left to fill in
   }
 
   TEST_CASE("extrapolation is exact for an affine model") {

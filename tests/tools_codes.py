@@ -148,7 +148,7 @@ class Codes(InFolder):
             *CODE, "--base", self.base, "--code", "parity-sum", "--r", "2", "--epochs", "20")
         self.assertIn("parity models (sum) over mlp 784-16-10: k = 2, r = 2, mse loss", done.stdout)
         self.assertRegex(done.stdout.splitlines()[-1], r"^test recovery-accuracy \d+\.\d\d %$")
-        self.assertIn("answers of the base model to 8000 images", done.stderr)
+        self.assertIn("base model's answers to 8000 images", done.stderr)
         self.assertEqual(result["settings"]["code"], "parity-sum")
         self.assertEqual(result["encode_multiply_adds"], 2 * 2 * 784)
         self.assertEqual(result["parity_model_multiply_adds"], result["base_multiply_adds"])

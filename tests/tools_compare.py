@@ -48,7 +48,55 @@ class Compare(InFolder):
                                                    (3, 1): 3, (3, 2): 3 + 9}[k, r])
                 self.assertEqual(row["unrecovered"], 0)
 
-    def test_what_a_code_cannot_be_is_left_out_and_what_is_unknown_refused(self):
+    def test_what_a_code_cannot_be_is_left_out(self):
+        done = self.compare("--k", "2,32", "--r", "8", "--codes", "mean", "--validation", 100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("mean is left out for k = 32, r = 8: k = 32 and r = 8 have", done.stderr)
+        self.assertEqual(done.stdout.count("\nmean "), 1)
+        done = self.compare("--k", "32", "--r", "8", "--codes", "mean")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no code is left", done.stderr)
+
+    def test_trained_codes_stand_beside_the_others(self):
+        code = self.folder / "code"
+        done = run("train_code", *DATA, "--base", self.base, "--encoder", "mean", "--epochs", 2,
+                   "--validation", 600, "--out", code)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        trained = json.loads((code / "result.json").read_text())
+        out = self.folder / "out"
+        done = self.compare("--codes", "nothing", "--trained", f"{code}/", "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        row = json.loads((out / "result.json").read_text())["rows"][0]
+        self.assertEqual((row["code"], row["trained"]), ("learned (mean)", "code"))
+        if trained["test_epoch"] == trained["best_epoch"]:  # the file is the best epoch's
+            self.assertAlmostEqual(row["test_recovery_accuracy"],
+                                   trained["test_recovery_accuracy"])
+        self.assertIn("learned (mean) [code]", done.stdout)
+        self.assertGreater(sum(each["count"] for each in trained["calibration"]), 0)
+
+        for flags, parts in ((["--k", "3"], ("made for k = 2, here k = 3",)),
+                             (["--r", "2"], ("made for r = 1, here r = 2",))):
+            done = self.compare("--codes", "nothing", "--trained", code, *flags)
+            self.assert_error(done, 2, *parts)
+        other = self.folder / "other"
+        run("train_classifier", *DATA, "--epochs", 1, "--hidden", 16, "--seed", 7, "--out", other)
+        done = run("compare_codes", *DATA, "--base", other, "--codes", "nothing", "--trained", code)
+        self.assert_error(done, 2, "made for", "here")
+
+    def test_wrong_answers_and_explanations(self):
+        out = self.folder / "out"
+        done = self.compare("--codes", "berrut", "--wrong", 1, "--wrong-size", 10, "--explain",
+                            "--out", out)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("not looked for", done.stdout)
+        self.assertIn("condition", done.stdout)
+        row = json.loads((out / "result.json").read_text())["wrong_answers"][0]
+        self.assertEqual((row["k"], row["r"], row["wrong"]), (2, 3, 1))
+        self.assertGreater(row["found"], 0.5)
+        self.assertGreater(row["accuracy_located"], row["accuracy_not_located"])
+        self.assert_error(self.compare("--k", "32", "--wrong", 1), 2, "k = 32")
+
+    def test_what_is_unknown_is_refused(self):
         done = self.compare("--codes", "none,telepathy")
         self.assert_error(done, 2, "telepathy", "replication")
         done = self.compare("--codes", "none,,replication")

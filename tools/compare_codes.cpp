@@ -64,7 +64,7 @@ void add_choices(Options& options, Choices& choices) {
       .at_least(1)
       .at_most(8);
   options.add("codes", &choices.codes,
-              fmt::format("codes without training, several with commas, all or no: {}",
+              fmt::format("all, nothing, or codes without training with commas between them: {}",
                           fmt::join(query_code_names(), ", ")));
   options.add("trained", &choices.trained,
               "trained codes, several with commas: run folders of train_code, or their files");
@@ -74,11 +74,12 @@ void add_choices(Options& options, Choices& choices) {
       .at_least(1);
   options
       .add("wrong", &choices.wrong,
-           "also: so many workers of a group answer noise, and Berrut's code looks for them")
+           "also: so many workers of each group answer noise, and Berrut's code looks for them")
       .at_least(0)
       .at_most(8);
   options
-      .add("wrong-size", &choices.wrong_size, "standard deviation of that noise over the logits'")
+      .add("wrong-size", &choices.wrong_size,
+           "standard deviation of that noise, as a multiple of the logits'")
       .above(0);
   options.add("explain", &choices.explain,
               "print each code's matrices and how far they amplify errors");
@@ -95,7 +96,7 @@ struct Candidate {
 std::vector<std::string> chosen_codes(const std::string& text) {
   const std::vector<std::string> known = query_code_names();
   if (text == "all") return known;
-  if (text == "no") return {};
+  if (text == "nothing") return {};
   const std::vector<std::string> names = split_list(text, "--codes");
   for (const std::string& name : names)
     if (std::find(known.begin(), known.end(), name) == known.end())
@@ -116,6 +117,7 @@ std::vector<Candidate> make_candidates(const std::vector<std::string>& names,
         shaped.shape = {static_cast<int>(k), static_cast<int>(r)};
         try {
           std::unique_ptr<QueryCode> code = make_query_code(name, shaped);
+          standard_patterns(*code);  // refuses more than can be simulated
           // A code without parities is the same for every r.
           if (code->shape().r > 0 || r == choices.r.front())
             candidates.push_back({name, "", std::move(code)});
@@ -150,23 +152,37 @@ Candidate read_trained(const std::filesystem::path& path, const Choices& choices
   if (!check_purpose(made_for, here, file))
     progress.line(
         fmt::format("{}: does not say which model it was made for; taken for this one", file));
-  return {code->name(), path.filename().string(), std::move(code)};
+  // "runs/code", also with a slash behind it, and the file in that folder are called "code".
+  std::filesystem::path folder = path.has_filename() ? path : path.parent_path();
+  if (folder.extension() == ".safetensors" && folder.has_parent_path())
+    folder = folder.parent_path();
+  return {code->name(), folder.filename().string(), std::move(code)};
 }
 
-// Berrut's code for each k with as many workers as it takes to find `wrong` of them.
-nlohmann::json wrong_answer_rows(const Choices& choices, Module& base, const Dataset& test,
-                                 const Tensor& test_outputs, std::uint64_t seed) {
+// Berrut's code for each k, with as many workers as it takes to find --wrong of them.
+std::vector<std::unique_ptr<BerrutCode>> locating_codes(const Choices& choices) {
+  std::vector<std::unique_ptr<BerrutCode>> codes;
   const int wrong = static_cast<int>(choices.wrong);
+  if (wrong > 0)
+    for (const std::int64_t k_wanted : choices.k) {
+      const int k = static_cast<int>(k_wanted);
+      codes.push_back(std::make_unique<BerrutCode>(
+          PointLayout::spread, CodeShape{.k = k, .r = answers_to_locate(k, wrong) - k}, wrong));
+    }
+  return codes;
+}
+
+nlohmann::json wrong_answer_rows(const std::vector<std::unique_ptr<BerrutCode>>& codes,
+                                 const Choices& choices, Module& base, const Dataset& test,
+                                 const Tensor& test_outputs, std::uint64_t seed) {
   nlohmann::json rows = nlohmann::json::array();
-  for (const std::int64_t k_wanted : choices.k) {
-    const int k = static_cast<int>(k_wanted);
-    BerrutCode code(PointLayout::spread, {.k = k, .r = answers_to_locate(k, wrong) - k}, wrong);
+  for (const auto& code : codes) {
     const WrongAnswersScore score =
-        evaluate_wrong_answers(code, base, test, test_outputs, choices.wrong_size, seed);
-    rows.push_back({{"code", code.name()},
-                    {"k", k},
-                    {"r", code.shape().r},
-                    {"wrong", wrong},
+        evaluate_wrong_answers(*code, base, test, test_outputs, choices.wrong_size, seed);
+    rows.push_back({{"code", code->name()},
+                    {"k", code->shape().k},
+                    {"r", code->shape().r},
+                    {"wrong", code->wrong()},
                     {"size", choices.wrong_size},
                     {"groups", score.groups},
                     {"found", score.found},
@@ -195,6 +211,7 @@ void compare_codes(int argc, char** argv) {
   const CommonOptions& common = options.common;
   const InterruptGuard interrupt_guard;
   const std::vector<std::string> names = chosen_codes(choices.codes);
+  const std::vector<std::unique_ptr<BerrutCode>> locating = locating_codes(choices);
 
   std::vector<std::filesystem::path> inputs = trained_codes(choices);
   inputs.push_back(choices.base);
@@ -270,9 +287,8 @@ void compare_codes(int argc, char** argv) {
     }
   }
   progress.end();
-  nlohmann::json wrong_rows = nlohmann::json::array();
-  if (choices.wrong > 0)
-    wrong_rows = wrong_answer_rows(choices, *base, data.test, test_outputs, common.seed);
+  const nlohmann::json wrong_rows =
+      wrong_answer_rows(locating, choices, *base, data.test, test_outputs, common.seed);
 
   nlohmann::json result = {{"rows", rows},
                            {"wrong_answers", wrong_rows},

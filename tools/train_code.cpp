@@ -5,8 +5,7 @@
 // encoder, base model, missing answers, decoder, loss, autograd, optimisers.
 //
 //   build/bin/train_classifier --dataset mnist --epochs 8 --out runs/base
-//   build/bin/train_code --base runs/base --dataset mnist --k 2 --encoder mlp --loss mse --epochs
-//   16
+//   build/bin/train_code --base runs/base --dataset mnist --k 2 --encoder mlp --epochs 16
 //   build/bin/train_code --base runs/base --dataset mnist --k 2 --code parity-sum --epochs 16
 //
 // end with a line like
@@ -106,8 +105,8 @@ void train_code(int argc, char** argv) {
                        .weight_decay = choices.weight_decay});
 
   // the base model's answers, computed once
-  progress.line(
-      fmt::format("answers of the base model to {} images", data.train.size() + data.test.size()));
+  progress.line(fmt::format("computing the base model's answers to {} images",
+                            data.train.size() + data.test.size()));
   const Tensor train_outputs = all_outputs(*base, data.train);
   const Tensor test_outputs = all_outputs(*base, data.test);
 

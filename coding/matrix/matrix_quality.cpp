@@ -53,7 +53,8 @@ std::vector<ErasurePattern> examined_patterns(const MatrixCode& code, int& losse
 PatternQuality pattern_quality(const MatrixCode& code, const ErasurePattern& missing) {
   const int k = code.shape().k;
   const Matrix& E = code.encoding();
-  const Matrix& D = *code.decoding(missing);
+  const std::shared_ptr<const Matrix> decoding = code.decoding(missing);
+  const Matrix& D = *decoding;
   std::vector<int> answered, all;
   for (int i = 0; i < E.rows(); ++i)
     if (!missing.lost(i)) answered.push_back(i);

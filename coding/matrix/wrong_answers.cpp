@@ -73,9 +73,8 @@ std::vector<int> locate_wrong(std::span<const double> points, const Matrix& answ
         "[locate_wrong] answers ({},{}) at {} points; {} wrong for k = {}", answers.rows(),
         answers.columns(), n, wrong, k);
   check(answers.rows() >= answers_to_locate(k, wrong),
-        "[locate_wrong] {} answers: {} wrong ones among those to {} data units are found in {} at "
-        "least",
-        n, wrong, k, answers_to_locate(k, wrong));
+        "[locate_wrong] finding {} wrong answers for k = {} takes at least {} answers; got {}",
+        wrong, k, answers_to_locate(k, wrong), n);
   if (wrong == 0) return {};
   const Matrix basis = chebyshev_polynomials(points, k + wrong - 1);
   const Matrix complement = complement_of(basis);

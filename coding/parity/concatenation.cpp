@@ -27,9 +27,9 @@ Mosaic mosaic_of(int k) {
 void check_concatenation(const CodeShape& shape, const Shape& image) {
   const auto [rows, columns] = mosaic_of(shape.k);
   if (image[0] < rows || image[1] < columns)
-    throw UsageError(
-        fmt::format("concatenation of k = {} images makes {}×{} of each a pixel; got images {}×{}",
-                    shape.k, rows, columns, image[0], image[1]));
+    throw UsageError(fmt::format(
+        "concatenation of k = {} images averages windows of {}×{} pixels; the images are {}×{}",
+        shape.k, rows, columns, image[0], image[1]));
 }
 
 Tensor concatenate_images(const Tensor& groups) {

@@ -22,6 +22,7 @@ struct CodeChoices {
   std::string encoder = "mlp";
   std::string loss = "mse";
   std::string channels = "aligned";
+  // Of every code.
   std::string schedule = "constant";
   double weight_decay = 1e-5;
   std::int64_t validation = 5000;

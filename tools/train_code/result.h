@@ -16,7 +16,8 @@ namespace understudy {
 // Whether more answers are recovered than by guessing one of the classes, twice as many at least.
 bool above_chance(double recovery_accuracy, std::int64_t classes);
 
-// The single numbers among score_values (tools/runs/code_values.h).
+// The numbers among score_values (tools/runs/code_values.h), those in arrays under paths such as
+// "calibration/0/count".
 std::map<std::string, double> test_numbers(const CodeScore& score);
 
 // `test` with what needs no training: time and arithmetic, machines, the guess without a code;
