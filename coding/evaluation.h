@@ -49,8 +49,9 @@ struct CodeScore {
 
 // The patterns that are simulated for a code: every one with up to `most_losses` missing units that
 // leaves something to reconstruct. A systematic code has that where data are missing: for r = 1 the
-// k patterns of the paper, "exactly one data output missing". Any other code has it everywhere. Of codes
-// to which the pattern does not matter, those with one missing unit: replication has far too many.
+// k patterns of the paper, "exactly one data output missing". Any other code has it everywhere. Of
+// codes to which the pattern does not matter, those with one missing unit: replication has far too
+// many.
 std::vector<ErasurePattern> standard_patterns(const QueryCode& code);
 
 // Groups of consecutive images, the leftover that fills no group dropped; each under

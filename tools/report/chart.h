@@ -1,5 +1,5 @@
-// Line and scatter charts as inline SVG. Colours come from the page's style sheet (classes s0, s1, …), so that
-// one drawing is readable in light, in dark and in print.
+// Line and scatter charts as inline SVG. Colours come from the page's style sheet (classes s0, s1,
+// …), so that one drawing is readable in light, in dark and in print.
 #pragma once
 
 #include <optional>

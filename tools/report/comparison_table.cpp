@@ -115,6 +115,13 @@ Table comparison_table(const Grid& grid, const std::set<Units>& columns, const s
       table.sections.push_back({section, {}});
     table.sections.back().rows.push_back(std::move(row));
   }
+  // Guessing has no r, so it would be alone in tables of an r for which nothing was run.
+  const auto only_guesses = [](const Section& section) {
+    return std::all_of(section.rows.begin(), section.rows.end(),
+                       [](const Row& row) { return row.rival; });
+  };
+  if (!std::all_of(table.sections.begin(), table.sections.end(), only_guesses))
+    std::erase_if(table.sections, only_guesses);
   table.notes = footnotes.notes();
   if (!shown.empty()) table.notes.push_back(seeds_note(shown));
   return table;

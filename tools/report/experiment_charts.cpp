@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
@@ -10,7 +11,9 @@
 namespace understudy::report {
 namespace {
 
-constexpr int colours = 6;
+// Of codes; the grey is for what was published alone.
+constexpr int own_colours[] = {0, 1, 2, 3, 5};
+constexpr int grey = 4;
 
 Series& named(Chart& chart, const std::string& name, Look look) {
   auto at = std::find_if(chart.series.begin(), chart.series.end(),
@@ -93,9 +96,10 @@ Look look_of(const Experiment& experiment, const Outcome& outcome) {
   for (const Outcome& each : experiment.outcomes)
     if (!is_baseline(each)) codes.insert(code_order(each));
   const auto at = codes.find(code_order(outcome));
-  if (at == codes.end()) return {4, false};  // grey, for what was published alone
+  if (at == codes.end()) return {grey, false};
   const auto index = static_cast<int>(std::distance(codes.begin(), at));
-  return {index % colours, index / colours % 2 == 1};
+  constexpr int colours = std::size(own_colours);
+  return {own_colours[index % colours], index / colours % 2 == 1};
 }
 
 Chart chart_over_k(const Experiment& experiment, const Place& place, const std::string& metric) {

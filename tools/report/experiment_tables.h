@@ -13,8 +13,8 @@ namespace understudy::report {
 std::string written_metric(const std::string& metric);
 
 // Recovery-accuracy and overall-accuracy, that of whole groups where codes are compared, then
-// accuracies with late answers where they were published: a table each. Published figures stand in marked columns; what was not run, or not
-// published, is blank.
+// accuracies with late answers where they were published: a table each. Published figures stand in
+// marked columns; what was not run, or not published, is blank.
 std::vector<Table> experiment_tables(const Experiment& experiment);
 // The published figures that none of these shows, such as differences of accuracies.
 Table published_table(const Experiment& experiment);

@@ -37,7 +37,8 @@ struct Run {
 // half-written is dropped.
 Run read_run(const std::filesystem::path& folder);
 
-// The number, or the text, at `key`, where it is there and of that kind. Looked up in the result, then among the settings in the header.
+// The number, or the text, at `key`, where it is there and of that kind. Looked up in the result,
+// then among the settings in the header.
 std::optional<double> number(const Run& run, std::string_view key);
 std::optional<std::string> text(const Run& run, std::string_view key);
 
