@@ -59,7 +59,8 @@ Tensor QueryCode::encode(const Tensor& groups) {
 }
 
 Tensor QueryCode::queries(const Tensor& groups) {
-  return shape_.r == 0 ? groups : concat({groups, encode(groups)}, 1);
+  if (shape_.r == 0) return groups;
+  return concat({groups, encode(groups)}, 1);
 }
 
 Tensor QueryCode::decode(const Tensor& outputs, const Erasures& erasures) {
@@ -125,7 +126,8 @@ Tensor ask_workers(QueryCode& code, Module& base, const Tensor& groups,
   check(data.rank() == 3 && data.size(0) == G && data.size(1) == k,
         "[{}] expected data outputs ({},{},classes), got {}", code.name(), G, k,
         to_string(data.shape()));
-  return r == 0 ? data : concat({data, ask_parities(code, base, code.encode(groups))}, 1);
+  if (r == 0) return data;
+  return concat({data, ask_parities(code, base, code.encode(groups))}, 1);
 }
 
 }  // namespace understudy
