@@ -90,7 +90,7 @@ TEST_SUITE("reproduce") {
                                    "mnist mlp k=2 r=1 learned mlp mse aligned validation=500",
                                    "mnist mlp k=5 r=1 learned mlp kl aligned validation=500",
                                    "mnist mlp k=5 r=1 learned mlp mse aligned validation=500",
-                                   "mnist mlp k=2,3 r=1 2 codes without training",
+                                   "mnist mlp k=2,3 r=1 without training: none,replication",
                                    "mnist mlp k=2 r=1 parity-sum mse aligned"});
     const Setting& first = experiment.settings.front();
     CHECK(first.epochs == 9);
@@ -168,7 +168,7 @@ TEST_SUITE("reproduce") {
              {fmt::format("{}colour = 1\n{}", head, grid),
               {"some.toml:4: ", "unknown key colour", "epochs"}},
              {head + grid + "epoch = 3\n", {"some.toml:8: grid: unknown key epoch", "epochs"}},
-             {head + grid + "k = [2, 0]\n", {"some.toml:8: grid: k = ", "at least 1"}},
+             {head + grid + "k = [2, 0]\n", {"some.toml:8: grid: k = ", "from 1 to 32"}},
              {head + grid + "k = [2, \"x\"]\n", {"k = ", "whole numbers"}},
              {head + grid + "k = 2.5\n", {"k = 2.5", "whole numbers"}},
              {head + grid + "k = []\n", {"at least one value"}},

@@ -162,6 +162,23 @@ TEST_SUITE("reproduce") {
     base["hidden"] = {200, 50};
     make_run(out.path() / "base-mnist-mlp-seed1", "train_classifier", 8, 8, base);
     CHECK(has(error_text([&] { make_plan({setting}, out.path()); }), "hidden = [200,50]"));
+
+    // What the run was given and this one is not, but for what goes without saying.
+    const auto base_folder = out.path() / "base-mnist-mlp-seed1";
+    base["hidden"] = {200, 100};
+    const auto given = [&](const std::string& command) {
+      make_run(base_folder, "train_classifier", 8, 8, base);
+      nlohmann::json header = nlohmann::json::parse(std::ifstream(base_folder / "header.json"));
+      header["command"] = command;
+      write_text(base_folder / "header.json", header.dump());
+      return error_text([&] { make_plan({setting}, out.path()); });
+    };
+    const std::string usual = "train_classifier --hidden 200,100 --nesterov --threads 2 --quiet";
+    CHECK(given(usual + " --data-dir=/somewhere --workers 0") == "(no error)");
+    base["clip"] = 1.0;
+    CHECK(has(given(usual + " --clip 1"), "clip = 1.0, of which this one says nothing"));
+    base["width"] = 0;
+    CHECK(given(usual + " --width 0") == "(no error)");
   }
 
   TEST_CASE("a damaged file of a folder is named") {
@@ -170,5 +187,9 @@ TEST_SUITE("reproduce") {
     const auto text = error_text([&] { make_plan({small_setting()}, out.path()); });
     CHECK(has(text, "header.json"));
     CHECK(has(text, "damaged"));
+    write_text(out.path() / code_folder / "header.json", "{\"settings\": []}");
+    const auto typed = error_text([&] { make_plan({small_setting()}, out.path()); });
+    CHECK(has(typed, code_folder));
+    CHECK(has(typed, "damaged"));
   }
 }

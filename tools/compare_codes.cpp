@@ -59,10 +59,12 @@ void add_choices(Options& options, Choices& choices) {
   options.add("base", &choices.base, "the trained model: its run folder or safetensors file");
   options.add("model", &options.common.model,
               "architecture of a --base file that does not say it, e.g. 'mlp 784-200-100-10'");
-  options.add("k", &choices.k, "queries of a group, several with commas").at_least(1).at_most(32);
+  options.add("k", &choices.k, "queries of a group, several with commas")
+      .at_least(1)
+      .at_most(most_queries);
   options.add("r", &choices.r, "spare machines of a group, several with commas")
       .at_least(1)
-      .at_most(8);
+      .at_most(most_parities);
   options.add("codes", &choices.codes,
               fmt::format("all, nothing, or codes without training with commas between them: {}",
                           fmt::join(query_code_names(), ", ")));

@@ -99,8 +99,9 @@ struct Work {
   fs::path selection() const { return out / (experiment.name + ".selection.json"); }
 };
 
-std::string recorded_command(const Choices& choices) {
+std::string recorded_command(const Choices& choices, const std::string& device) {
   std::string text = "reproduce " + fs::path(choices.experiment).filename().string();
+  if (device != "cpu") text += " --device " + device;
   if (!choices.budget.empty()) text += " --budget " + choices.budget;
   if (choices.jobs > 0) text += fmt::format(" --jobs {}", choices.jobs);
   if (!choices.seeds.empty()) text += fmt::format(" --seeds {}", fmt::join(choices.seeds, ","));
@@ -348,7 +349,7 @@ void reproduce(int argc, char** argv) {
       find_experiment(choices.experiment),
       {.seeds = choices.seeds, .width = choices.width, .most_epochs = choices.epochs});
   work.settings = work.experiment.settings;
-  work.command = recorded_command(choices);
+  work.command = recorded_command(choices, options.common.device_name);
   work.out = fs::absolute(choices.out);
   if (!options.common.data_dir.empty()) work.data_dir = fs::absolute(options.common.data_dir);
   work.programs = fs::read_symlink("/proc/self/exe").parent_path();

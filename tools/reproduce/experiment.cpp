@@ -17,6 +17,7 @@
 #include "kernels/check.h"
 #include "models/registry.h"
 #include "tools/reproduce/section.h"
+#include "tools/runs/code_values.h"
 
 namespace understudy::reproduce {
 namespace {
@@ -53,6 +54,8 @@ Source read_source(const fs::path& path) {
 void add_flag(const Section& section, const std::string& name, std::vector<Flag>& flags) {
   const Names values = section.values(name);
   if (values.empty() || values == Names{"false"}) return;
+  if (name == "batch-size" || name == "validation")
+    for (const std::string& value : values) section.to_whole(name, value, 0, 1 << 20);
   flags.push_back({name, values == Names{"true"} ? "" : fmt::format("{}", fmt::join(values, ","))});
 }
 
@@ -157,8 +160,9 @@ void add_settings(const std::vector<Source>& sources, const toml::table& table, 
     const auto value = [&](const char* key, const char* otherwise) {
       return chosen.contains(key) ? chosen.at(key) : std::string(otherwise);
     };
-    const auto whole = [&](const char* key, std::int64_t low, const char* otherwise) {
-      return section.to_whole(key, value(key, otherwise), low);
+    const auto whole = [&](const char* key, std::int64_t low, const char* otherwise,
+                           std::int64_t high = Section::no_limit) {
+      return section.to_whole(key, value(key, otherwise), low, high);
     };
     Setting setting;
     const std::string dataset = section.one_of("dataset", value("dataset", ""), dataset_names());
@@ -173,8 +177,8 @@ void add_settings(const std::vector<Source>& sources, const toml::table& table, 
       if (setting.codes.empty()) section.fail_at("codes", "a list of codes");
       for (const std::string& name : setting.codes)
         section.one_of("codes", name, Names{"all"} + query_code_names());
-      setting.ks = section.wholes("k", 1);
-      setting.rs = section.wholes("r", 0);
+      setting.ks = section.wholes("k", 1, most_queries);
+      setting.rs = section.wholes("r", 1, most_parities);
       setting.label = section.text("label");
     } else {
       setting.code = section.one_of("code", value("code", "learned"),
@@ -187,8 +191,8 @@ void add_settings(const std::vector<Source>& sources, const toml::table& table, 
       setting.loss = section.one_of("loss", value("loss", "mse"), {"mse", "kl", "xent"});
       setting.channels =
           section.one_of("channels", value("channels", "aligned"), {"aligned", "interleaved"});
-      setting.k = whole("k", 1, "2");
-      setting.r = whole("r", 1, "1");
+      setting.k = whole("k", 1, "2", most_queries);
+      setting.r = whole("r", 1, "1", most_parities);
       setting.epochs_published = section.whole("published-epochs", 1, 0);
       setting.epochs = section.whole("epochs", 1, setting.epochs_published);
       if (setting.epochs == 0) section.fail_at("epochs", "a whole number of at least 1");
@@ -255,8 +259,9 @@ std::string BaseModel::label() const {
 
 std::string Setting::text() const {
   if (compares())
-    return fmt::format("{} {} k={} r={} {} codes without training", base.dataset, base.label(),
-                       fmt::join(ks, ","), fmt::join(rs, ","), codes.size());
+    return fmt::format("{} {} k={} r={} without training: {}{}{}", base.dataset, base.label(),
+                       fmt::join(ks, ","), fmt::join(rs, ","), fmt::join(codes, ","),
+                       label.empty() ? "" : ", ", label);
   std::string text = fmt::format("{} {} k={} r={} {}", base.dataset, base.label(), k, r, code);
   if (!encoder.empty()) text += " " + encoder;
   text += fmt::format(" {} {}", loss, channels);

@@ -23,7 +23,7 @@ json read_object(const fs::path& file) {
 
 }  // namespace
 
-FolderState look_into(const fs::path& folder) {
+FolderState look_into(const fs::path& folder) try {
   FolderState state;
   state.header = json::object();
   if (!fs::exists(folder / "header.json")) return state;
@@ -36,6 +36,8 @@ FolderState look_into(const fs::path& folder) {
     state.seconds = line.value("seconds", state.seconds);
   }
   return state;
+} catch (const json::exception& e) {
+  fail("{}: header.json or metrics.jsonl is damaged: {}", folder.string(), e.what());
 }
 
 json result_in(const fs::path& folder) { return read_object(folder / "result.json"); }

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
+#include <sstream>
 
 #include "kernels/check.h"
 
@@ -43,6 +46,29 @@ bool same_value(const json& setting, const std::string& typed) {
   return setting.is_string() && setting.get<std::string>() == typed;
 }
 
+// The flags of a command as it was typed, without those that change no result, and epochs.
+std::vector<std::string> flags_in(const std::string& command) {
+  static const std::set<std::string> free = {"threads", "workers", "quiet",  "resume", "data-dir",
+                                             "out",     "json",    "config", "epochs"};
+  std::vector<std::string> names;
+  std::istringstream words(command);
+  for (std::string word; words >> word;) {
+    if (!word.starts_with("--")) continue;
+    const std::string name = word.substr(2, word.find('=') - 2);
+    if (!free.contains(name)) names.push_back(name);
+  }
+  return names;
+}
+
+// Whether a run that was given this flag is the one that was not: it says what goes without saying.
+bool goes_without_saying(const std::string& name, const json& value) {
+  static const std::map<std::string, json> defaults = {
+      {"r", 1},     {"code", "learned"}, {"channels", "aligned"}, {"schedule", "constant"},
+      {"width", 0}, {"device", "cpu"}};
+  const auto found = defaults.find(name);
+  return found != defaults.end() && found->second == value;
+}
+
 // A finished folder is not run again, so nobody else would see that it holds another run.
 // Settings that the header does not know are newer than the run, and had their default then.
 void check_held(const fs::path& out, const Job& job) {
@@ -64,6 +90,13 @@ void check_held(const fs::path& out, const Job& job) {
                       "remove that folder",
                       (out / job.folder).string(), name, settings[name].dump(), value));
   }
+  for (const std::string& name : flags_in(job.before.header.value("command", "")))
+    if (std::find(arguments.begin(), arguments.end(), "--" + name) == arguments.end() &&
+        settings.contains(name) && !goes_without_saying(name, settings[name]))
+      throw UsageError(fmt::format(
+          "{}: holds a run with {} = {}, of which this one says nothing; choose another "
+          "--out, or remove that folder",
+          (out / job.folder).string(), name, settings[name].dump()));
 }
 
 Job base_job(const BaseModel& base, const std::string& device) {

@@ -7,9 +7,10 @@
 //    "loss", "channels", "k", "r", "seed", "epochs", "epochs_published", "commit", "device",
 //    "instruction_set", "threads", "seconds", "command", "values": {...}, "curve": [...]}
 //
-// "values" are those of the run's result.json, accuracies in 0..1; "curve" has the lines of its
+// "values" are those of the run's result.json, accuracies in 0..1, or of one of its rows: then
+// without "calibration" and "declining", and without a curve. "curve" has the lines of the run's
 // metrics.jsonl. A setting that has not been run to its end has no line. Floating-point numbers
-// have six digits. No line names a machine or a place on its disks.
+// have six digits. "machine" is a kind of processor; no line has a host's name or a path of one.
 #pragma once
 
 #include <filesystem>

@@ -60,20 +60,22 @@ std::vector<std::string> Section::values(const std::string& key) const {
   return all;
 }
 
-std::vector<std::int64_t> Section::wholes(const std::string& key, std::int64_t low) const {
+std::vector<std::int64_t> Section::wholes(const std::string& key, std::int64_t low,
+                                          std::int64_t high) const {
   std::vector<std::int64_t> all;
-  for (const std::string& value : values(key)) all.push_back(to_whole(key, value, low));
+  for (const std::string& value : values(key)) all.push_back(to_whole(key, value, low, high));
   if (all.empty()) fail_at(key, "a whole number or a list of them");
   return all;
 }
 
-std::int64_t Section::to_whole(const std::string& key, const std::string& value,
-                               std::int64_t low) const {
+std::int64_t Section::to_whole(const std::string& key, const std::string& value, std::int64_t low,
+                               std::int64_t high) const {
   std::int64_t number = 0;
   const char* end = value.data() + value.size();
   const auto [rest, error] = std::from_chars(value.data(), end, number);
-  if (error != std::errc() || rest != end || number < low)
-    fail_at(key, fmt::format("whole numbers of at least {}", low));
+  if (error != std::errc() || rest != end || number < low || number > high)
+    fail_at(key, high == no_limit ? fmt::format("whole numbers of at least {}", low)
+                                  : fmt::format("whole numbers from {} to {}", low, high));
   return number;
 }
 

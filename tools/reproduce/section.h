@@ -3,6 +3,7 @@
 
 #include <toml++/toml.h>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@ namespace understudy::reproduce {
 
 class Section {
  public:
+  static constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
+
   // Borrows the table. `name` is what errors call it.
   Section(std::string file, std::string name, const toml::table& table);
 
@@ -19,16 +22,18 @@ class Section {
   // UsageError for keys that are none of these: they are mistakes of spelling.
   void only(const std::vector<std::string>& known) const;
 
-  // `otherwise` where the key is not there. UsageError for another type, and a number below `low`.
+  // `otherwise` where the key is not there. UsageError for another type, and a number below `low` or above `high`.
   std::string text(const std::string& key, const std::string& otherwise = "") const;
   std::int64_t whole(const std::string& key, std::int64_t low, std::int64_t otherwise) const;
   // A value or a list of them, as they would be typed behind a flag; {} where the key is not there.
   std::vector<std::string> values(const std::string& key) const;
   // The same as whole numbers; UsageError where there are none.
-  std::vector<std::int64_t> wholes(const std::string& key, std::int64_t low) const;
+  std::vector<std::int64_t> wholes(const std::string& key, std::int64_t low,
+                                   std::int64_t high = no_limit) const;
 
   // One of the key's values, checked: UsageError for anything else.
-  std::int64_t to_whole(const std::string& key, const std::string& value, std::int64_t low) const;
+  std::int64_t to_whole(const std::string& key, const std::string& value, std::int64_t low,
+                        std::int64_t high = no_limit) const;
   std::string one_of(const std::string& key, const std::string& value,
                      const std::vector<std::string>& known) const;
 

@@ -11,6 +11,9 @@
 
 namespace understudy {
 
+// The most that the programs take as k and r.
+inline constexpr std::int64_t most_queries = 32, most_parities = 8;
+
 // What an evaluation on test images found. Accuracies in 0..1:
 //   model_accuracy                the base model's own
 //   test_accuracy                 when every worker answers

@@ -6,6 +6,7 @@
 #include "coding/parity/parity_models.h"
 #include "engine/optim/schedule.h"
 #include "kernels/check.h"
+#include "tools/runs/code_values.h"
 #include "tools/runs/profile_output.h"
 
 namespace understudy {
@@ -34,8 +35,8 @@ void add_choices(Options& options, CodeChoices& choices) {
            "learned: encoder and decoder; parity-sum and parity-concat: parity models of the base "
            "model's architecture, asked the sum of the inputs or all of them made smaller")
       .one_of({learned, "parity-sum", "parity-concat"});
-  options.add("k", &choices.k, "inputs of a group").at_least(1).at_most(32);
-  options.add("r", &choices.r, "parity inputs of a group").at_least(1).at_most(8);
+  options.add("k", &choices.k, "inputs of a group").at_least(1).at_most(most_queries);
+  options.add("r", &choices.r, "parity inputs of a group").at_least(1).at_most(most_parities);
   options.add("encoder", &choices.encoder, "of a learned code: what makes the parities")
       .one_of(encoder_names());
   options
