@@ -178,7 +178,10 @@ TEST_SUITE("reproduce") {
     base["clip"] = 1.0;
     CHECK(has(given(usual + " --clip 1"), "clip = 1.0, of which this one says nothing"));
     base["width"] = 0;
-    CHECK(given(usual + " --width 0") == "(no error)");
+    base["batch-size"] = 128;
+    CHECK(given(usual + " --width 0 --batch-size 128") == "(no error)");
+    base["batch-size"] = 64;
+    CHECK(has(given(usual + " --batch-size 64"), "batch-size = 64"));
   }
 
   TEST_CASE("a damaged file of a folder is named") {

@@ -60,13 +60,23 @@ std::vector<std::string> flags_in(const std::string& command) {
   return names;
 }
 
-// Whether a run that was given this flag is the one that was not: it says what goes without saying.
+// Whether a run that was given this flag is the one that was not: its value is the default of
+// train_classifier or train_code.
 bool goes_without_saying(const std::string& name, const json& value) {
-  static const std::map<std::string, json> defaults = {
-      {"r", 1},     {"code", "learned"}, {"channels", "aligned"}, {"schedule", "constant"},
-      {"width", 0}, {"device", "cpu"}};
+  static const std::map<std::string, std::vector<json>> defaults = {{"r", {1}},
+                                                                    {"code", {"learned"}},
+                                                                    {"channels", {"aligned"}},
+                                                                    {"schedule", {"constant"}},
+                                                                    {"width", {0}},
+                                                                    {"device", {"cpu"}},
+                                                                    {"augment", {"auto"}},
+                                                                    {"optimizer", {"adam"}},
+                                                                    {"batch-size", {128, 0}},
+                                                                    {"lr", {1e-3}},
+                                                                    {"weight-decay", {0, 1e-5}},
+                                                                    {"validation", {0, 5000}}};
   const auto found = defaults.find(name);
-  return found != defaults.end() && found->second == value;
+  return found != defaults.end() && std::ranges::find(found->second, value) != found->second.end();
 }
 
 // A finished folder is not run again, so nobody else would see that it holds another run.
