@@ -327,8 +327,7 @@ TEST_SUITE("report") {
       result["rows"].push_back(row);
     }
     result["rows"].push_back(result["rows"][0]);
-    result["rows"][2].update(
-        {{"code", "learned (mlp)"}, {"trained", "mine"}});
+    result["rows"][2].update({{"code", "learned (mlp)"}, {"trained", "mine"}});
     test::write_text(root.path() / "result.json", result.dump());
     const auto experiment = compared_codes(read_run(root.path()));
     REQUIRE(experiment.has_value());
