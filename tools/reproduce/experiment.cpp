@@ -50,13 +50,26 @@ Source read_source(const fs::path& path) {
   return source;
 }
 
-// What stands under `name` as a flag is added; false is no flag.
-void add_flag(const Section& section, const std::string& name, std::vector<Flag>& flags) {
+// Flags that are one whole number, with the least that the program takes.
+using WholeFlags = std::map<std::string, std::int64_t>;
+const WholeFlags recipe_wholes = {{"batch-size", 1}, {"validation", 0}},
+                 code_wholes = {{"batch-size", 0}, {"validation", 1}};
+
+// What stands under `name` as a flag is added; false is no flag. What the estimate computes with is
+// checked here, where the line is known.
+void add_flag(const Section& section, const std::string& name, const WholeFlags& wholes,
+              std::vector<Flag>& flags) {
   const Names values = section.values(name);
   if (values.empty() || values == Names{"false"}) return;
-  if (name == "batch-size" || name == "validation")
-    for (const std::string& value : values) section.to_whole(name, value, 0, 1 << 20);
-  flags.push_back({name, values == Names{"true"} ? "" : fmt::format("{}", fmt::join(values, ","))});
+  const std::string text = fmt::format("{}", fmt::join(values, ","));
+  if (const auto found = wholes.find(name); found != wholes.end())
+    section.to_whole(name, text, found->second, 1 << 20);
+  if (name == "hidden") try {
+      parse_widths(text);
+    } catch (const UsageError&) {
+      section.fail_at(name, "widths: whole numbers of at least 1");
+    }
+  flags.push_back({name, values == Names{"true"} ? "" : text});
 }
 
 const Names recipe_flags = {"hidden",          "no-batch-norm", "optimizer", "lr",   "momentum",
@@ -97,7 +110,8 @@ BaseModel base_model(const std::vector<Source>& sources, const std::string& mode
   BaseModel base{.dataset = dataset, .model = model};
   base.width = section_with("width").whole("width", 0, 0);
   base.epochs = section_with("epochs").whole("epochs", 1, base.epochs);
-  for (const std::string& name : recipe_flags) add_flag(section_with(name), name, base.flags);
+  for (const std::string& name : recipe_flags)
+    add_flag(section_with(name), name, recipe_wholes, base.flags);
   return base;
 }
 
@@ -199,7 +213,8 @@ void add_settings(const std::vector<Source>& sources, const toml::table& table, 
       if (overrides.most_epochs > 0)
         setting.epochs = std::min(setting.epochs, overrides.most_epochs);
       setting.least_epochs = std::min(section.whole("least-epochs", 1, 3), setting.epochs);
-      for (const std::string& name : code_flags) add_flag(section, name, setting.flags);
+      for (const std::string& name : code_flags)
+        add_flag(section, name, code_wholes, setting.flags);
     }
     settings.push_back(std::move(setting));
   });

@@ -22,7 +22,7 @@ class Section {
   // UsageError for keys that are none of these: they are mistakes of spelling.
   void only(const std::vector<std::string>& known) const;
 
-  // `otherwise` where the key is not there. UsageError for another type, and a number below `low` or above `high`.
+  // `otherwise` where the key is not there. UsageError for another type, and a number below `low`.
   std::string text(const std::string& key, const std::string& otherwise = "") const;
   std::int64_t whole(const std::string& key, std::int64_t low, std::int64_t otherwise) const;
   // A value or a list of them, as they would be typed behind a flag; {} where the key is not there.
