@@ -195,6 +195,9 @@ TEST_SUITE("coding") {
       CHECK(code.encoding() == fresh.encoding());
       CHECK(*code.decoding({1, 4}) == *fresh.decoding({1, 4}));
     }
+    // The more patterns, the fewer groups.
+    CHECK(SplineCode(PointLayout::systematic, {2, 1}).most_tuning_images() == 20000);
+    CHECK(SplineCode(PointLayout::systematic, {12, 6}).most_tuning_images() == 240);
     SplineCode code(PointLayout::spread, {4, 2});
     CHECK_THROWS_WITH_AS(code.tune(base, data, outputs, {1, 2}), doctest::Contains("2 images"),
                          Error);

@@ -72,6 +72,13 @@ Matrix SplineCode::decoding_matrix(const ErasurePattern& missing) const {
                            answered.workers, shape().units());
 }
 
+std::int64_t SplineCode::most_tuning_images() const {
+  std::int64_t answers_per_group = 0;
+  for (const ErasurePattern& pattern : standard_patterns(*this))
+    answers_per_group += reconstructed_rows(*this, pattern);
+  return shape().k * std::max<std::int64_t>(20, most_tuning_answers / answers_per_group);
+}
+
 void SplineCode::tune(Module& base, const Dataset& dataset, const Tensor& base_outputs,
                       const std::vector<std::int64_t>& index) {
   std::vector<std::int64_t> images = index;
@@ -82,11 +89,7 @@ void SplineCode::tune(Module& base, const Dataset& dataset, const Tensor& base_o
   check(static_cast<int>(images.size()) >= shape().k,
         "[{}] λ cannot be chosen on {} images: a group has {}", name(), images.size(), shape().k);
   const std::vector<ErasurePattern> patterns = standard_patterns(*this);
-  std::int64_t answers_per_group = 0;
-  for (const ErasurePattern& pattern : patterns)
-    answers_per_group += reconstructed_rows(*this, pattern);
-  const std::int64_t enough =
-      shape().k * std::max<std::int64_t>(20, most_tuning_answers / answers_per_group);
+  const std::int64_t enough = most_tuning_images();
   if (static_cast<std::int64_t>(images.size()) > enough)
     images.resize(static_cast<std::size_t>(enough));
 

@@ -34,6 +34,7 @@ class SplineCode : public MatrixCode {
   void tune(Module& base, const Dataset& dataset, const Tensor& base_outputs,
             const std::vector<std::int64_t>& index) override;
   static constexpr std::int64_t most_tuning_answers = 20000;
+  std::int64_t most_tuning_images() const;  // that tune() looks at
   std::string explain() override;
 
  protected:

@@ -9,6 +9,7 @@
 
 #include "coding/baselines.h"
 #include "coding/evaluation.h"
+#include "coding/matrix/spline_code.h"
 #include "coding/query_codes.h"
 #include "coding/training.h"
 #include "datasets/dataset.h"
@@ -151,7 +152,11 @@ class Probe {
         continue;  // a shape that this one cannot have; the program leaves it out, too
       }
       const double tuned = seconds_per_call([&] { code->tune(*base, loaded.few, outputs, index); });
-      seconds += shapes * (tuned / static_cast<double>(loaded.few.size()) * validation +
+      const auto* spline =
+          dynamic_cast<const SplineCode*>(code.get());  // no other code looks at images
+      const double most = spline ? static_cast<double>(spline->most_tuning_images()) : validation;
+      const double looked_at = std::min(most, static_cast<double>(loaded.few.size()));
+      seconds += shapes * (tuned / looked_at * std::min(most, validation) +
                            judging_seconds(*code, *base, loaded) * test);
     }
     return {seconds, 0};
