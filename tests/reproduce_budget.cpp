@@ -140,6 +140,18 @@ TEST_SUITE("reproduce") {
     CHECK(stored->settings.size() == 2);
     CHECK(stored->settings.at(1).epochs == 5);
     CHECK(stored->settings.at(1).loss == "kl");
+    for (const auto& [content, message] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"key": "a key", "cut": [], "seconds": 1})", "epochs is missing"},
+             {R"({"key": "a key", "cut": [], "seconds": 1, "epochs": ["x"]})",
+              "epochs: expected a list of whole numbers"},
+             {R"({"key": "a key", "cut": 3, "seconds": 1, "epochs": []})",
+              "cut: expected a list of texts"}}) {
+      write_text(file, content);
+      const std::string text = error_text([&] { stored_selection(file, "a key", experiment); });
+      CHECK_MESSAGE(text.find("small.selection.json: " + message) != std::string::npos, text);
+    }
+    write_text(file, R"({"key": 3})");
+    CHECK_FALSE(stored_selection(file, "a key", experiment));
   }
 
   TEST_CASE("finished runs leave a selection more time") {

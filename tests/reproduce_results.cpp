@@ -107,6 +107,11 @@ TEST_SUITE("reproduce") {
     result["test_group_accuracy"] = 0.5;
     make_run(out.path() / code_folder, "train_code", 10, 10, {}, result);
     CHECK(group_accuracy() == 0.5);
+    result.erase("test_group_accuracy");
+    result["test_accuracy"] = nullptr;  // how a number that is not finite is written
+    make_run(out.path() / code_folder, "train_code", 10, 10, {}, result);
+    const json line = result_lines(experiment, experiment.settings[0], out.path()).at(0);
+    CHECK_FALSE(line.at("values").contains("test_group_accuracy"));
   }
 
   TEST_CASE("width and sample are reductions, too") {
@@ -144,9 +149,20 @@ TEST_SUITE("reproduce") {
     CHECK_FALSE(lines[1].contains("curve"));
     CHECK(lines[0].at("r") == 0);
 
-    make_run(out.path() / "codes-mnist-mlp-seed1", "compare_codes", 0, 0, {}, {{"rows", {1, 2}}});
-    const auto text = error_text([&] { result_lines(experiment, setting, out.path()); });
-    CHECK(text.find("rows: expected objects") != std::string::npos);
+    const auto error_for = [&](const json& result) {
+      make_run(out.path() / "codes-mnist-mlp-seed1", "compare_codes", 0, 0, {}, result);
+      return error_text([&] { result_lines(experiment, setting, out.path()); });
+    };
+    const auto found = [](const std::string& text, const char* part) {
+      return text.find(part) != std::string::npos;
+    };
+    CHECK(found(error_for({{"rows", {1, 2}}}), "result.json: rows[0]: expected a JSON object"));
+    CHECK(found(error_for({{"rows", 3}}), "result.json: rows: expected a list, found 3"));
+    json damaged = rows;
+    damaged[1]["k"] = "x";
+    CHECK(found(error_for({{"rows", damaged}}), "rows[1]: k: expected a whole number"));
+    damaged[1].erase("k");
+    CHECK(found(error_for({{"rows", damaged}}), "rows[1]: k is missing"));
   }
 
   TEST_CASE("the file has experiments one after the other, kind first, and is replaced whole") {
@@ -176,6 +192,10 @@ TEST_SUITE("reproduce") {
     CHECK(lines_of(file).size() == 2);
     CHECK(lines_of(file).at(0) == other);
 
+    write_text(file, R"({"kind": "experiment", "experiment": "small", "cut": [1]})");
+    CHECK(error_text([&] {
+            experiment_line_in(file, "small");
+          }).find("results.jsonl:1: cut: expected a list of texts") != std::string::npos);
     write_text(file, other + "\n{\"kind\": \"resu");
     const auto text = error_text([&] { write_results(file, "small", {}); });
     CHECK(text.find("results.jsonl:2: ") != std::string::npos);

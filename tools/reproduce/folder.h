@@ -17,7 +17,8 @@ struct FolderState {
   double seconds = 0;            // that these took
 };
 
-// A folder that is not there has not begun. Error where a file is damaged.
+// A folder that is not there has not begun. Error with file and key where one is damaged, here and
+// below: what readers of the header use is of the kind that it should be.
 FolderState look_into(const std::filesystem::path& folder);
 
 nlohmann::json result_in(const std::filesystem::path& folder);

@@ -8,6 +8,7 @@
 
 #include "engine/atomic_file.h"
 #include "kernels/check.h"
+#include "tools/reproduce/members.h"
 #include "tools/reproduce/plan.h"
 
 namespace understudy::reproduce {
@@ -42,8 +43,11 @@ json values_of(const json& result) {
 // Accuracy of all answers of a group, one of its workers missing, for a run that is older than the
 // number: trained codes are systematic, so with one parity it follows from the others.
 void add_group_accuracy(json& values, const Setting& setting) {
-  if (setting.r != 1 || values.contains("test_group_accuracy") ||
-      !values.contains("test_accuracy") || !values.contains("test_overall_accuracy"))
+  const auto is_there = [&](const char* key) {  // it is null where it is not finite
+    return values.contains(key) && values[key].is_number();
+  };
+  if (setting.r != 1 || values.contains("test_group_accuracy") || !is_there("test_accuracy") ||
+      !is_there("test_overall_accuracy"))
     return;
   const double rebuilt = 1.0 / static_cast<double>(setting.k + setting.r);
   values["test_group_accuracy"] = (1 - rebuilt) * values["test_accuracy"].get<double>() +
@@ -55,7 +59,7 @@ std::string reduction(const Setting& setting, const FolderState& state) {
   std::vector<std::string> parts;
   if (setting.base.width > 0 && setting.base.width < 64)
     parts.push_back(fmt::format("width {}", setting.base.width));
-  const json& data = state.header.value("dataset", json::object());
+  const json data = state.header.value("dataset", json::object());
   if (data.is_object() && data.value("sample", false))
     parts.push_back(fmt::format("{} training images", data.value("train", 0)));
   if (!setting.compares() && state.epochs < setting.epochs_published)
@@ -68,8 +72,7 @@ std::string reduction(const Setting& setting, const FolderState& state) {
 // The base model as it describes itself; a comparison's header may not say it.
 std::string base_model(const Setting& setting, const FolderState& state, const fs::path& out) {
   const json data = state.header.value("dataset", json::object());
-  if (data.is_object() && data.contains("base") && data["base"].is_object())
-    return data["base"].value("model", "");
+  if (data.contains("base")) return data["base"].value("model", "");
   const fs::path base = out / folder_of(setting.base);
   return look_into(base).finished ? result_in(base).value("model", "") : "";
 }
@@ -165,9 +168,14 @@ std::vector<json> result_lines(const Experiment& experiment, const Setting& sett
   }
   std::vector<json> lines;
   for (const json& row : result.value("rows", json::array())) {
-    check(row.is_object() && row.contains("code") && row.contains("k") && row.contains("r"),
-          "{}: rows: expected objects with code, k and r; found {}",
-          (out / folder / "result.json").string(), row.dump());
+    const std::string place =
+        fmt::format("{}: rows[{}]", (out / folder / "result.json").string(), lines.size());
+    need_members(row, place, {{"code", Kind::text}, {"k", Kind::whole}, {"r", Kind::whole}});
+    check_members(row, place,
+                  {{"encoder", Kind::text},
+                   {"loss", Kind::text},
+                   {"channels", Kind::text},
+                   {"seconds", Kind::number}});
     json own = line;
     for (const char* key : {"code", "k", "r"}) own[key] = row[key];
     own["encoder"] = row.value("encoder", "");
@@ -217,10 +225,18 @@ std::vector<std::pair<std::string, std::string>> lines_in(const fs::path& file) 
 }  // namespace
 
 json experiment_line_in(const fs::path& file, const std::string& name) {
-  for (const auto& [experiment, line] : lines_in(file))
-    if (const json value = json::parse(line);
-        experiment == name && value.value("kind", "") == "experiment")
-      return value;
+  int number = 0;
+  for (const auto& [experiment, line] : lines_in(file)) {
+    ++number;
+    if (experiment != name) continue;
+    json value = json::parse(line);
+    check_members(value, fmt::format("{}:{}", file.string(), number),
+                  {{"kind", Kind::text},
+                   {"command", Kind::text},
+                   {"machine", Kind::text},
+                   {"cut", Kind::texts}});
+    if (value.value("kind", "") == "experiment") return value;
+  }
   return json::object();
 }
 

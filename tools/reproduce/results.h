@@ -7,10 +7,12 @@
 //    "loss", "channels", "k", "r", "seed", "epochs", "epochs_published", "commit", "device",
 //    "instruction_set", "threads", "seconds", "command", "values": {...}, "curve": [...]}
 //
-// "values" are those of the run's result.json, accuracies in 0..1, or of one of its rows: then
-// without "calibration" and "declining", and without a curve. "curve" has the lines of the run's
-// metrics.jsonl. A setting that has not been run to its end has no line. Floating-point numbers
-// have six digits. "machine" is a kind of processor; no line has a host's name or a path of one.
+// "values" are those of the run's result.json, accuracies in 0..1, without what the line says
+// elsewhere, "rows", "explanation" and "cost"; "curve" has the lines of its metrics.jsonl. A
+// comparison has a line for each row of its result.json, without a curve, and its values are also
+// without "calibration" and "declining". A setting that has not been run to its end has no line.
+// Floating-point numbers have six digits. "machine" is a kind of processor and a number of cores;
+// no line has a host's name or a path.
 #pragma once
 
 #include <filesystem>
@@ -29,7 +31,7 @@ nlohmann::json experiment_line(const Experiment& experiment, const std::string& 
                                const std::string& command, const std::vector<std::string>& cut);
 std::vector<nlohmann::json> published_lines(const Experiment& experiment);
 // Of the setting's finished folder with the most epochs, none where there is none; a comparison has
-// a line for each of its rows. Error where a folder is damaged.
+// a line for each of its rows. Error where a file is damaged.
 std::vector<nlohmann::json> result_lines(const Experiment& experiment, const Setting& setting,
                                          const std::filesystem::path& out);
 

@@ -9,6 +9,7 @@
 #include "engine/atomic_file.h"
 #include "kernels/check.h"
 #include "tools/reproduce/budget.h"
+#include "tools/reproduce/members.h"
 #include "tools/reproduce/plan.h"
 #include "tools/runs/progress.h"
 
@@ -114,10 +115,12 @@ std::optional<Selection> stored_selection(const fs::path& file, const std::strin
   std::ifstream stream(file);
   if (!stream.good()) return {};
   const json content = json::parse(stream, nullptr, false);
-  if (!content.is_object() || content.value("key", "") != key) return {};
+  if (!content.is_object() || !content.contains("key") || content["key"] != key) return {};
+  need_members(content, file.string(),
+               {{"cut", Kind::texts}, {"epochs", Kind::wholes}, {"seconds", Kind::number}});
   Selection selection;
   content.at("cut").get_to(selection.cut);
-  selection.seconds = content.value("seconds", 0.0);
+  content.at("seconds").get_to(selection.seconds);
   const auto epochs = content.at("epochs").get<std::vector<std::int64_t>>();
   check(epochs.size() <= experiment.settings.size(), "{}: has {} settings, the experiment {}",
         file.string(), epochs.size(), experiment.settings.size());
