@@ -177,11 +177,27 @@ TEST_SUITE("reproduce") {
     CHECK(given(usual + " --data-dir=/somewhere --workers 0") == "(no error)");
     base["clip"] = 1.0;
     CHECK(has(given(usual + " --clip 1"), "clip = 1.0, of which this one says nothing"));
+    base.erase("clip");
     base["width"] = 0;
     base["batch-size"] = 128;
     CHECK(given(usual + " --width 0 --batch-size 128") == "(no error)");
     base["batch-size"] = 64;
     CHECK(has(given(usual + " --batch-size 64"), "batch-size = 64"));
+    CHECK(has(given(usual + " --config some.toml"), "batch-size = 64"));  // it stood in there
+    base["batch-size"] = 128;
+    CHECK(given("train_classifier --config some.toml") == "(no error)");
+    setting.base.flags.pop_back();
+    CHECK(has(given(usual), "nesterov = true, of which this one says nothing"));
+    setting.base.flags.clear();
+    base["nesterov"] = false;
+    CHECK(has(given(usual), "hidden = [200,100], of which this one says nothing"));
+    base["hidden"] = nlohmann::json::array();
+    CHECK(given(usual) == "(no error)");
+
+    // A folder of several data sets is another program's, not damaged.
+    nlohmann::json merged = {{"program", "merge_models"}, {"dataset", {{{"name", "mnist"}}}}};
+    write_text(base_folder / "header.json", merged.dump());
+    CHECK(has(error_text([&] { make_plan({setting}, out.path()); }), "a run of merge_models"));
   }
 
   TEST_CASE("a damaged file of a folder is named") {
@@ -190,9 +206,25 @@ TEST_SUITE("reproduce") {
     const auto text = error_text([&] { make_plan({small_setting()}, out.path()); });
     CHECK(has(text, "header.json"));
     CHECK(has(text, "damaged"));
-    write_text(out.path() / code_folder / "header.json", "{\"settings\": []}");
-    const auto typed = error_text([&] { make_plan({small_setting()}, out.path()); });
-    CHECK(has(typed, code_folder));
-    CHECK(has(typed, "damaged"));
+    struct Case {
+      std::string header, message;
+    };
+    for (const Case& wrong : std::vector<Case>{
+             {"{\"settings\": []}", "header.json: settings: expected an object, found []"},
+             {"{\"settings\": {\"epochs\": \"x\"}}",
+              "header.json: settings: epochs: expected a whole number, found \"x\""},
+             {"{\"command\": 3}", "header.json: command: expected a text, found 3"},
+             {"{\"dataset\": {\"base\": {\"model\": 1}}}",
+              "header.json: dataset: base: model: expected a text"},
+             {"[1]", "header.json: expected a JSON object, found array"}}) {
+      write_text(out.path() / code_folder / "header.json", wrong.header);
+      const auto message = error_text([&] { make_plan({small_setting()}, out.path()); });
+      CHECK_MESSAGE(has(message, code_folder), message);
+      CHECK_MESSAGE(has(message, wrong.message), message);
+    }
+    make_run(out.path() / code_folder, "train_code", 10, 10, code_settings);
+    write_text(out.path() / code_folder / "metrics.jsonl", "{\"epoch\": 1}\n{\"epoch\": [2]}\n");
+    CHECK(has(error_text([&] { make_plan({small_setting()}, out.path()); }),
+              "metrics.jsonl:2: epoch: expected a whole number, found [2]"));
   }
 }

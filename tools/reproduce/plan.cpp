@@ -60,23 +60,41 @@ std::vector<std::string> flags_in(const std::string& command) {
   return names;
 }
 
-// Whether a run that was given this flag is the one that was not: its value is the default of
-// train_classifier or train_code.
-bool goes_without_saying(const std::string& name, const json& value) {
-  static const std::map<std::string, std::vector<json>> defaults = {{"r", {1}},
-                                                                    {"code", {"learned"}},
-                                                                    {"channels", {"aligned"}},
-                                                                    {"schedule", {"constant"}},
-                                                                    {"width", {0}},
-                                                                    {"device", {"cpu"}},
-                                                                    {"augment", {"auto"}},
-                                                                    {"optimizer", {"adam"}},
-                                                                    {"batch-size", {128, 0}},
-                                                                    {"lr", {1e-3}},
-                                                                    {"weight-decay", {0, 1e-5}},
-                                                                    {"validation", {0, 5000}}};
-  const auto found = defaults.find(name);
-  return found != defaults.end() && std::ranges::find(found->second, value) != found->second.end();
+// What train_classifier and train_code take where they are told nothing; the second value of one
+// setting is the other program's.
+const std::map<std::string, std::vector<json>> defaults = {{"r", {1}},
+                                                           {"code", {"learned"}},
+                                                           {"channels", {"aligned"}},
+                                                           {"schedule", {"constant"}},
+                                                           {"width", {0}},
+                                                           {"hidden", {json::array()}},
+                                                           {"init", {""}},
+                                                           {"no-batch-norm", {false}},
+                                                           {"device", {"cpu"}},
+                                                           {"augment", {"auto"}},
+                                                           {"optimizer", {"adam"}},
+                                                           {"batch-size", {128, 0}},
+                                                           {"lr", {1e-3}},
+                                                           {"momentum", {0}},
+                                                           {"nesterov", {false}},
+                                                           {"clip", {0}},
+                                                           {"label-smoothing", {0}},
+                                                           {"weight-decay", {0, 1e-5}},
+                                                           {"validation", {0, 5000}}};
+
+// The settings that a run was given, by its command, a file or the environment, and that are not
+// the defaults.
+std::set<std::string> given_in(const json& header, const json& settings) {
+  std::set<std::string> names;
+  for (const std::string& name : flags_in(header.value("command", ""))) names.insert(name);
+  for (const auto& [name, values] : defaults) names.insert(name);
+  std::erase_if(names, [&](const std::string& name) {
+    if (!settings.contains(name)) return true;
+    const auto found = defaults.find(name);
+    return found != defaults.end() &&
+           std::ranges::find(found->second, settings[name]) != found->second.end();
+  });
+  return names;
 }
 
 // A finished folder is not run again, so nobody else would see that it holds another run.
@@ -100,9 +118,8 @@ void check_held(const fs::path& out, const Job& job) {
                       "remove that folder",
                       (out / job.folder).string(), name, settings[name].dump(), value));
   }
-  for (const std::string& name : flags_in(job.before.header.value("command", "")))
-    if (std::find(arguments.begin(), arguments.end(), "--" + name) == arguments.end() &&
-        settings.contains(name) && !goes_without_saying(name, settings[name]))
+  for (const std::string& name : given_in(job.before.header, settings))
+    if (std::find(arguments.begin(), arguments.end(), "--" + name) == arguments.end())
       throw UsageError(fmt::format(
           "{}: holds a run with {} = {}, of which this one says nothing; choose another "
           "--out, or remove that folder",
