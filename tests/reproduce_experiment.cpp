@@ -8,6 +8,7 @@
 #include "reproduce_folders.h"
 #include "temporary_folder.h"
 #include "tools/reproduce/experiment.h"
+#include "tools/reproduce/named_experiments.h"
 #include "tools/reproduce/plan.h"
 
 using namespace understudy;
@@ -56,6 +57,7 @@ TEST_SUITE("reproduce") {
     const auto figure = paper.published.at(1);
     CHECK(figure.at("metric") == "test_recovery_accuracy");
     CHECK(figure.at("value") == 0.9887);
+    CHECK_FALSE(figure.contains("k"));  // not known
   }
 
   TEST_CASE("every experiment with a name can be read and planned") {
@@ -171,6 +173,16 @@ TEST_SUITE("reproduce") {
              {head + grid + "k = [2, 0]\n", {"some.toml:8: grid: k = ", "from 1 to 32"}},
              {head + grid + "k = [2, \"x\"]\n", {"k = ", "whole numbers"}},
              {head + grid + "k = 2.5\n", {"k = 2.5", "whole numbers"}},
+             {head + grid + "k = 33\n", {"k = 33", "from 1 to 32"}},
+             {head + grid + "r = 9\n", {"r = 9", "from 1 to 8"}},
+             {head + grid + "batch-size = \"x\"\n", {"some.toml:8: grid: batch-size = ", "whole"}},
+             {head + grid + "batch-size = [20, 30]\n", {"grid: batch-size = ", "whole numbers"}},
+             {head + grid + "validation = 0\n", {"grid: validation = 0", "from 1 to "}},
+             {head + "batch-size = 0\n" + grid, {":4: base.mlp: batch-size = 0", "from 1 to "}},
+             {head + "hidden = [20, -3]\n" + grid, {":4: base.mlp: hidden = ", "widths"}},
+             {head + "[[comparison]]\nbase = \"mlp\"\ndataset = \"mnist\"\ncodes = \"all\"\n"
+                     "k = 2\nr = 0\n",
+              {"comparison: r = 0", "from 1 to 8"}},
              {head + grid + "k = []\n", {"at least one value"}},
              {head + grid + "loss = \"l1\"\n", {":8: grid: loss = ", "l1", "mse, kl, xent"}},
              {head + grid + "encoder = \"cnn\"\n", {"encoder = ", "mlp, conv"}},

@@ -15,27 +15,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <chrono>
-#include <cstdlib>
-#include <string_view>
-
-#include "engine/atomic_file.h"
 #include "kernels/check.h"
 #include "tools/reproduce/budget.h"
-#include "tools/reproduce/children.h"
 #include "tools/reproduce/estimate.h"
 #include "tools/reproduce/experiment.h"
+#include "tools/reproduce/named_experiments.h"
 #include "tools/reproduce/outlook.h"
 #include "tools/reproduce/plan.h"
 #include "tools/reproduce/results.h"
+#include "tools/reproduce/run_plan.h"
 #include "tools/reproduce/selection.h"
 #include "tools/runs/folder_lock.h"
 #include "tools/runs/interrupt.h"
 #include "tools/runs/options.h"
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
-
-extern char** environ;
 
 namespace understudy::reproduce {
 namespace {
@@ -85,7 +79,7 @@ void list_experiments() {
 }
 
 // ---- what a run of this program is about, once the flags are read ----
-struct Work {
+struct Reproduction {
   Experiment experiment;
   std::vector<Setting> settings;  // those to run; fewer than the experiment's after a budget
   std::vector<std::string> cut;   // what a budget left out, in words
@@ -112,7 +106,7 @@ std::string recorded_command(const Choices& choices, const std::string& device) 
 
 // Gathers what there is of all settings of the experiment, also of those that a budget leaves out.
 // Returns how many have a result.
-std::size_t gather(const Work& work) {
+std::size_t gather(const Reproduction& work) {
   std::vector<nlohmann::json> lines = {
       experiment_line(work.experiment, work.machine, work.command, work.cut)};
   for (nlohmann::json& line : published_lines(work.experiment)) lines.push_back(std::move(line));
@@ -126,121 +120,7 @@ std::size_t gather(const Work& work) {
   return count;
 }
 
-// Children are told everything by flags; of the settings in our environment only those reach them
-// that say where and how to compute.
-std::vector<std::string> child_environment() {
-  std::vector<std::string> names;
-  for (char** entry = environ; *entry; ++entry) {
-    const std::string_view text = *entry;
-    if (text.starts_with("UNDERSTUDY_DATA_DIR="))
-      names.push_back("UNDERSTUDY_DATA_DIR=" +
-                      fs::absolute(text.substr(text.find('=') + 1)).string());
-    else if (!text.starts_with("UNDERSTUDY_") || text.starts_with("UNDERSTUDY_ISA="))
-      names.emplace_back(text);
-  }
-  return names;
-}
-
-std::vector<Child> children_of(const Work& work, const Plan& plan, std::vector<std::size_t>& jobs) {
-  std::vector<Child> children;
-  std::vector<std::size_t> place(plan.jobs.size());
-  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
-    const Job& job = plan.jobs[i];
-    if (!job.to_run()) continue;
-    Child child{.name = job.folder,
-                .command = {(work.programs / job.program).string()},
-                .folder = work.out,
-                .log = work.out / "logs" / (job.folder + ".log")};
-    check(fs::exists(child.command[0]), "{}: there is no such program, and {} needs it",
-          child.command[0], job.folder);
-    for (const std::string& argument : job.arguments) child.command.push_back(argument);
-    // One thread each, so that as many runs as cores do not crowd one another; a thread that
-    // prepares batches ahead would be one more.
-    for (const char* flag : {"--threads", "1", "--workers", "0", "--quiet", "--resume"})
-      child.command.emplace_back(flag);
-    if (!work.data_dir.empty()) {
-      child.command.emplace_back("--data-dir");
-      child.command.push_back(work.data_dir.string());
-    }
-    child.command.emplace_back("--out");
-    child.command.push_back(job.folder);
-    for (const std::size_t needed : job.after)
-      if (plan.jobs[needed].to_run()) child.after.push_back(place[needed]);
-    place[i] = children.size();
-    jobs.push_back(i);
-    children.push_back(std::move(child));
-  }
-  return children;
-}
-
-// Runs what is missing. Throws Exit where it was interrupted, and Error naming what failed.
-void run_plan(const Work& work, const Plan& plan, std::map<std::string, Speed> speeds,
-              Progress& progress) {
-  using Phase = ChildState::Phase;
-  std::vector<std::size_t> jobs;  // of the children
-  const std::vector<Child> children = children_of(work, plan, jobs);
-  fs::create_directories(work.out / "logs");
-  Outlook outlook(plan, work.out, std::move(speeds));
-  std::vector<ChildState> all(plan.jobs.size(), {.phase = Phase::done});
-  std::vector<bool> told(children.size());
-  auto looked = std::chrono::steady_clock::time_point();
-  bool stopping = false;
-
-  progress.begin(work.experiment.name, 1000);
-  ChildrenOptions options{.at_once = work.jobs,
-                          .stop = [] { return interrupted(); },
-                          .environment = child_environment()};
-  options.watch = [&](const std::vector<ChildState>& states) {
-    std::size_t ended = 0, running = 0;
-    bool news = false;
-    for (std::size_t i = 0; i < states.size(); ++i) {
-      all[jobs[i]] = states[i];
-      ended += states[i].ended();
-      running += states[i].phase == Phase::running;
-      news = news || (states[i].ended() && !told[i]);
-    }
-    if (interrupted() && !stopping) {
-      stopping = true;
-      progress.line(fmt::format("interrupted; {} runs are saving", running));
-    }
-    if (!news && seconds_since(looked) < 1) return;
-    looked = std::chrono::steady_clock::now();
-    outlook.refresh(all);
-    const auto left = outlook.seconds_left(work.jobs);
-    for (std::size_t i = 0; i < states.size(); ++i) {
-      if (told[i] || !states[i].ended()) continue;
-      told[i] = true;
-      if (states[i].phase == Phase::done) {
-        progress.line(fmt::format(
-            "{}: done in {}; {} of {} runs{}", children[i].name, duration(states[i].seconds), ended,
-            states.size(), left && *left > 0 ? fmt::format(", {} left", duration(*left)) : ""));
-        gather(work);
-      } else if (states[i].phase != Phase::interrupted) {
-        progress.line(fmt::format("{}: {}", children[i].name, states[i].reason));
-      }
-    }
-    progress.update(static_cast<std::int64_t>(1000 * outlook.part_done()),
-                    fmt::format("{} of {} runs, {} at work", ended, states.size(), running), left);
-  };
-  const std::vector<ChildState> states = run_children(children, options);
-  progress.end();
-
-  std::string failures;
-  std::size_t failed = 0;
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    if (states[i].phase != Phase::failed) continue;
-    ++failed;
-    failures += fmt::format("; {} (logs/{}): {}", children[i].name,
-                            children[i].log.filename().string(), states[i].reason);
-  }
-  if (stopping) {
-    progress.line(fmt::format("interrupted; the same command goes on{}", failures));
-    throw Exit{exit_interrupted};
-  }
-  check(failed == 0, "{} of {} runs failed{}", failed, states.size(), failures);
-}
-
-void print_results(const Work& work) {
+void print_results(const Reproduction& work) {
   for (const Setting& setting : work.experiment.settings)
     for (const nlohmann::json& line : result_lines(work.experiment, setting, work.out)) {
       const nlohmann::json& values = line.at("values");
@@ -256,7 +136,8 @@ void print_results(const Work& work) {
     }
 }
 
-void print_plan(const Work& work, const Plan& plan, const std::map<std::string, Speed>& speeds) {
+void print_plan(const Reproduction& work, const Plan& plan,
+                const std::map<std::string, Speed>& speeds) {
   for (const Job& job : plan.jobs) {
     std::string state = job.finished() ? "done" : "unneeded";
     if (job.to_run()) {
@@ -274,7 +155,7 @@ void print_plan(const Work& work, const Plan& plan, const std::map<std::string, 
 }
 
 // Speeds of what is not finished; throws Exit when interrupted.
-std::map<std::string, Speed> measure(const Work& work, Progress& progress) {
+std::map<std::string, Speed> measure(const Reproduction& work, Progress& progress) {
   const Plan plan = make_plan(work.settings, work.out, work.device);
   auto speeds = measure_speeds(plan, work.settings, work.data_dir, progress);
   if (interrupted()) throw Exit{exit_interrupted};
@@ -283,7 +164,7 @@ std::map<std::string, Speed> measure(const Work& work, Progress& progress) {
 
 // Leaves in `work` what fits into the budget, and says so. The choice of an earlier call with the
 // same command stays.
-void apply_budget(const Choices& choices, Work& work, std::map<std::string, Speed>& speeds,
+void apply_budget(const Choices& choices, Reproduction& work, std::map<std::string, Speed>& speeds,
                   Progress& progress) {
   const double seconds = parse_budget(choices.budget);
   const std::string key =
@@ -344,7 +225,7 @@ void reproduce(int argc, char** argv) {
   const InterruptGuard interrupt_guard;
   Progress progress(options.common.quiet);
 
-  Work work;
+  Reproduction work;
   work.experiment = read_experiment(
       find_experiment(choices.experiment),
       {.seeds = choices.seeds, .width = choices.width, .most_epochs = choices.epochs});
@@ -384,7 +265,14 @@ void reproduce(int argc, char** argv) {
     progress.line(fmt::format("{}: {} settings, {} runs to do, {} at once", work.experiment.title,
                               work.settings.size(), plan.to_run(), work.jobs));
     gather(work);
-    run_plan(work, plan, std::move(speeds), progress);
+    run_plan(plan,
+             {.name = work.experiment.name,
+              .out = work.out,
+              .data_dir = work.data_dir,
+              .programs = work.programs,
+              .at_once = work.jobs,
+              .after_each = [&] { gather(work); }},
+             std::move(speeds), progress);
   }
   const std::size_t obtained = gather(work);
   print_results(work);

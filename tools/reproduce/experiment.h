@@ -72,10 +72,4 @@ struct Overrides {
 // UsageError with file, line, key and what was expected.
 Experiment read_experiment(const std::filesystem::path& file, const Overrides& overrides = {});
 
-// The file of a name ("quick"), or the file itself where `name` is one ("my/own.toml"). UsageError
-// with the names that there are.
-std::filesystem::path find_experiment(const std::string& name);
-// All that have a name, sorted: those of the source tree, else the installed ones.
-std::vector<std::filesystem::path> named_experiments();
-
 }  // namespace understudy::reproduce
