@@ -8,6 +8,7 @@
 
 #include "datasets/cifar.h"
 #include "datasets/digest.h"
+#include "datasets/forms.h"
 #include "datasets/idx.h"
 #include "datasets/locate.h"
 #include "engine/ops.h"
@@ -39,11 +40,14 @@ Dataset make(const std::string& name, const Bytes& pixels, const Bytes& labels, 
   return set;
 }
 
+// The constants of arXiv 1806.01259's code.
+const PixelNormalization colour{{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}};
+
 Dataset read_idx_pair(const std::string& name, const fs::path& folder, const std::string& prefix,
                       std::int64_t published) {
   const fs::path images_file = plain_or_gzip(folder, prefix + "-images-idx3-ubyte");
   const fs::path labels_file = plain_or_gzip(folder, prefix + "-labels-idx1-ubyte");
-  const IdxArray images = read_idx(images_file, 3);
+  IdxArray images = read_idx(images_file, 3);
   const IdxArray labels = read_idx(labels_file, 1);
   const std::int64_t count = images.sizes[0];
   check(images.sizes[1] == 28 && images.sizes[2] == 28, "{}: expected images of 28x28, found {}x{}",
@@ -54,6 +58,10 @@ Dataset read_idx_pair(const std::string& name, const fs::path& folder, const std
   for (std::size_t i = 0; i < labels.values.size(); ++i)
     check(labels.values[i] < classes, "{}: expected labels 0 to {}, found {} at position {}",
           labels_file.string(), classes - 1, labels.values[i], i);
+  if (name.find("-rotated") != std::string::npos) images.values = rotated(images.values, 28);
+  // Networks that answer pictures of several sets take all of them on one scale, CIFAR-10's.
+  if (name.ends_with("-rgb32"))
+    return make(name, rgb32(images.values), labels.values, {32, 32, 3}, colour, published, folder);
   return make(name, images.values, labels.values, {28, 28, 1}, {{0}, {1}}, published, folder);
 }
 
@@ -68,9 +76,7 @@ TrainTest load_cifar(const std::string& name, const std::vector<fs::path>& roots
     raw = read_cifar_archive(archive);
   }
   const bool grey = name == "cifar-10-grey28";
-  // The constants of arXiv 1806.01259's code. The grey crops are scaled like MNIST, whose networks
-  // they are for.
-  const PixelNormalization colour{{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}};
+  // The grey crops are scaled like MNIST, whose networks they are for.
   const auto build = [&](CifarImages part, std::int64_t published) {
     if (grey)
       return make(name, grey28(part.pixels), part.labels, {28, 28, 1}, {{0}, {1}}, published,
@@ -86,8 +92,16 @@ TrainTest load_cifar(const std::string& name, const std::vector<fs::path>& roots
 }  // namespace
 
 const std::vector<std::string>& dataset_names() {
-  static const std::vector<std::string> names = {"mnist", "fashion-mnist", "cifar-10",
-                                                 "cifar-10-grey28"};
+  static const std::vector<std::string> names = {"mnist",
+                                                 "fashion-mnist",
+                                                 "cifar-10",
+                                                 "cifar-10-grey28",
+                                                 "mnist-rgb32",
+                                                 "fashion-mnist-rgb32",
+                                                 "mnist-rotated",
+                                                 "fashion-mnist-rotated",
+                                                 "mnist-rotated-rgb32",
+                                                 "fashion-mnist-rotated-rgb32"};
   return names;
 }
 
@@ -101,7 +115,8 @@ TrainTest load_dataset(const std::string& name, const fs::path& data_dir) {
         "{}: expected a folder that holds data sets, found none", data_dir.string());
   const std::vector<fs::path> roots = data_roots(data_dir);
   if (name.starts_with("cifar-10")) return load_cifar(name, roots);
-  const fs::path folder = locate_idx_folder(name, roots);
+  const fs::path folder =
+      locate_idx_folder(name.starts_with("mnist") ? "mnist" : "fashion-mnist", roots);
   TrainTest set;
   set.train = read_idx_pair(name, folder, "train", 60000);
   set.test = read_idx_pair(name, folder, "t10k", 10000);

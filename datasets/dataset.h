@@ -37,8 +37,10 @@ struct TrainTest {
   Dataset test;
 };
 
-// The names that load_dataset knows: mnist, fashion-mnist, cifar-10, cifar-10-grey28 (the mean of
-// the three channels of the central 28×28 crop, so that it fits MNIST's networks).
+// The names that load_dataset knows: mnist, fashion-mnist, cifar-10; cifar-10-grey28, the mean of
+// the three channels of the central 28×28 crop, so that it fits MNIST's networks; and with a suffix
+// mnist and fashion-mnist as other tasks may need them (datasets/forms.h): -rotated, -rgb32 in the
+// shape and with the normalisation of cifar-10, -rotated-rgb32.
 const std::vector<std::string>& dataset_names();
 
 // Finds and reads a set by name. Searched in order: `data_dir` (the folder that holds mnist/,

@@ -11,6 +11,7 @@
 #include "datasets/cifar.h"
 #include "datasets/dataset.h"
 #include "datasets/digest.h"
+#include "datasets/forms.h"
 #include "datasets/idx.h"
 #include "datasets/locate.h"
 #include "tests/datasets_files.h"
@@ -146,6 +147,42 @@ TEST_CASE("load: cifar-10 in colour and as grey crops") {
         colour.train.labels.to_vector<std::int64_t>());
 }
 
+TEST_CASE("load: mnist turned, and in the shape of cifar-10") {
+  const TemporaryFolder folder;
+  write_idx_set(folder, "mnist", 4);
+  write_idx_set(folder, "fashion-mnist", 3);
+  const TrainTest plain = load_dataset("mnist", folder.path());
+  const auto pixels = plain.train.images.to_vector<std::uint8_t>();
+  const auto at = [&](std::size_t n, std::size_t y, std::size_t x) {
+    return pixels[(n * 28 + y) * 28 + x];
+  };
+  for (const bool turned : {false, true}) {
+    const TrainTest set =
+        load_dataset(turned ? "mnist-rotated-rgb32" : "mnist-rgb32", folder.path());
+    REQUIRE(set.train.images.shape() == Shape{4, 32, 32, 3});
+    CHECK(set.train.normalization.std == std::vector<float>{0.2023f, 0.1994f, 0.2010f});
+    CHECK(set.train.labels.to_vector<std::int64_t>() ==
+          plain.train.labels.to_vector<std::int64_t>());
+    const auto values = set.train.images.to_vector<std::uint8_t>();
+    std::size_t wrong = 0;
+    for (std::size_t n = 0; n < 4; ++n)
+      for (std::size_t y = 0; y < 32; ++y)
+        for (std::size_t x = 0; x < 96; ++x) {
+          const std::size_t column = x / 3 - 2, row = y - 2;  // wraps to more than 28 outside
+          const bool inside = row < 28 && column < 28;
+          const std::uint8_t want = !inside  ? std::uint8_t{0}
+                                    : turned ? at(n, column, 27 - row)
+                                             : at(n, row, column);
+          wrong += values[(n * 32 + y) * 96 + x] != want;
+        }
+    CHECK(wrong == 0);
+  }
+  CHECK(load_dataset("fashion-mnist-rotated", folder.path()).train.images.shape() ==
+        Shape{3, 28, 28, 1});
+  CHECK(contains(error_of([] { rgb32(Bytes(100)); }), "expected whole images of 784 bytes"));
+  CHECK(contains(error_of([] { rotated(Bytes(100), 28); }), "expected whole images of 784 bytes"));
+}
+
 TEST_CASE("load: the order of the search") {
   const TemporaryFolder given, variable, cache, empty;
   write_idx_set(given, "mnist", 11);
@@ -208,7 +245,9 @@ TEST_CASE("load: names and folders that are not there") {
   CHECK_THROWS_AS(load_dataset("mnsit"), UsageError);
   CHECK(
       error_of([] { load_dataset("mnsit"); }) ==
-      "unknown data set 'mnsit': expected one of mnist, fashion-mnist, cifar-10, cifar-10-grey28");
+      "unknown data set 'mnsit': expected one of mnist, fashion-mnist, cifar-10, cifar-10-grey28, "
+      "mnist-rgb32, fashion-mnist-rgb32, mnist-rotated, fashion-mnist-rotated, "
+      "mnist-rotated-rgb32, fashion-mnist-rotated-rgb32");
   const TemporaryFolder folder;
   const std::string absent = (folder.path() / "absent").string();
   CHECK(error_of([&] { load_dataset("mnist", absent); }) ==
