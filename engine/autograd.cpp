@@ -143,7 +143,7 @@ void Tensor::backward() const {
   backward(Tensor::ones(shape(), dtype(), device()));
 }
 
-void Tensor::backward(const Tensor& seed) const {
+void Tensor::backward(const Tensor& seed, AfterBackward after) const {
   check(requires_grad(),
         "[backward] this tensor does not depend on anything that requires a "
         "gradient");
@@ -166,9 +166,10 @@ void Tensor::backward(const Tensor& seed) const {
     Gradients dx = node->backward(dy);
     check(dx.size() == node->edges.size(), "[{}] its backward gives {} gradients for {} inputs",
           node->op, dx.size(), node->edges.size());
-    node->free();
+    const bool keep = after == AfterBackward::keep_graph;
+    if (!keep) node->free();
     for (std::size_t i = 0; i < dx.size(); ++i) {
-      const Edge edge = std::move(node->edges[i]);
+      const Edge edge = keep ? node->edges[i] : std::move(node->edges[i]);
       if (!node->wanted[i] || !dx[i].defined()) continue;
       Tensor gradient = sum_to(std::exchange(dx[i], {}), edge.shape);
       if (edge.leaf.defined())

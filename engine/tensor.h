@@ -15,6 +15,10 @@ namespace understudy {
 
 struct TensorBody;
 
+// What becomes of the ops that a backward pass went through. Those that are kept hold on to what
+// they saved, and another pass, from another seed, may go through them.
+enum class AfterBackward { free_graph, keep_graph };
+
 class Tensor {
  public:
   Tensor() = default;  // undefined: no elements, no shape
@@ -85,7 +89,8 @@ class Tensor {
   void clear_grad() { set_grad({}); }
   // Gradients of this one-element tensor, added to .grad() of every leaf that requires one.
   void backward() const;
-  void backward(const Tensor& seed) const;  // seed: dL/dthis, this one's shape
+  // seed: dL/dthis, this one's shape.
+  void backward(const Tensor& seed, AfterBackward after = AfterBackward::free_graph) const;
   // The same elements, cut off from the graph.
   Tensor detach() const;
 

@@ -160,6 +160,25 @@ TEST_CASE("autograd: a second backward through one graph is refused, every time"
   CHECK(x.grad().item() == 6);
 }
 
+TEST_CASE("autograd: a graph that is kept takes another seed") {
+  const Tensor x = leaf({1, 2});
+  const Tensor y = exp(square(x)) * x;  // x reaches y twice
+  std::vector<Values> columns;
+  for (const AfterBackward after :
+       {AfterBackward::keep_graph, AfterBackward::keep_graph, AfterBackward::free_graph}) {
+    Tensor(x).clear_grad();
+    y.backward(Tensor::from(columns.size() == 1 ? Values{0, 1} : Values{1, 0}, {2}), after);
+    columns.push_back(gradient_of(x));
+  }
+  const double e = std::exp(1.0);
+  CHECK(std::abs(columns[0][0] - 3 * e) <= 1e-12);
+  CHECK(columns[0][1] == 0);
+  CHECK(columns[1][0] == 0);
+  CHECK(std::abs(columns[1][1] - 9 * std::exp(4.0)) <= 1e-9);
+  CHECK(columns[2] == columns[0]);
+  CHECK_THROWS_AS(y.backward(Tensor::ones({2}, DType::f64)), Error);  // the last one freed it
+}
+
 TEST_CASE("autograd: a saved tensor that was changed in place is refused") {
   const Tensor x = leaf({1, 2});
   Tensor hidden = exp(x);
