@@ -13,7 +13,7 @@ struct Logistic : Model {
   Logistic(std::int64_t inputs, std::int64_t classes, Generator& generator);
 
   Tensor forward(const Tensor& x) override;
-  void members(Members& m) override { layer.members(m); }
+  void members(Members& m) override { m.child("", layer); }
   std::string describe() const override;
   std::int64_t classes() const override { return layer.out(); }
 

@@ -54,7 +54,7 @@ void Members::buffer(const std::string& name, Tensor& tensor) {
 void Members::child(const std::string& name, Module& module) {
   if (visit_module_) visit_module_(module);
   const std::size_t before = prefix_.size();
-  prefix_ += name + ".";
+  if (!name.empty()) prefix_ += name + ".";
   module.members(*this);
   prefix_.resize(before);
 }

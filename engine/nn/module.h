@@ -33,6 +33,7 @@ class Members {
   void parameter(const std::string& name, Tensor& tensor,
                  WeightLayout layout = WeightLayout::plain);
   void buffer(const std::string& name, Tensor& tensor);  // likewise
+  // Without a name the child's paths are the parent's own.
   void child(const std::string& name, Module& module);
 
  private:
