@@ -1,4 +1,4 @@
-// Codes over models: Fisher information against one gradient at a time, and the merges by formula.
+// Codes over models: the merges by formula.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -29,35 +29,6 @@ Mlp random_mlp(std::vector<std::int64_t> widths, std::uint64_t seed) {
   return Mlp(std::move(widths), generator);
 }
 
-// The Fisher information by its definition: one sample and one class at a time, through autograd.
-std::vector<Tensor> naive_fisher(Module& model, const Tensor& inputs, FisherKind kind,
-                                 std::int64_t classes) {
-  std::vector<Tensor> total;
-  for (const Tensor& p : model.parameters()) total.push_back(Tensor::zeros(p.shape(), p.dtype()));
-  for (std::int64_t i = 0; i < inputs.size(0); ++i)
-    for (std::int64_t c = 0; c < classes; ++c) {
-      for (Tensor& parameter : model.parameters()) parameter.clear_grad();
-      const Tensor logits = model(slice(inputs, 0, i, i + 1));
-      double weight = 1;
-      if (kind == FisherKind::gaussian) {
-        slice(logits, 1, c, c + 1).backward(Tensor::ones({1, 1}, logits.dtype()));
-      } else {
-        const Tensor log_p = slice(log_softmax(logits), 1, c, c + 1);
-        weight = std::exp(log_p.item());
-        log_p.backward(Tensor::ones({1, 1}, logits.dtype()));
-      }
-      std::size_t t = 0;
-      for (const Tensor& parameter : model.parameters()) {
-        const Tensor squares = scale(square(parameter.grad()), weight);
-        total[t] = total[t] + squares;
-        ++t;
-      }
-    }
-  for (Tensor& parameter : model.parameters()) parameter.clear_grad();
-  for (Tensor& t : total) t = scale(t, 1.0 / static_cast<double>(inputs.size(0)));
-  return total;
-}
-
 std::vector<NamedTensor> constant_fisher(Module& model, double value) {
   std::vector<NamedTensor> fisher = model.named_parameters();
   for (NamedTensor& named : fisher)
@@ -68,96 +39,6 @@ std::vector<NamedTensor> constant_fisher(Module& model, double value) {
 }  // namespace
 
 TEST_SUITE("coding") {
-  TEST_CASE("the diagonal Fisher is that of single-sample gradients, in double") {
-    Mlp model = random_mlp({6, 5, 7, 4}, 1);
-    model.to(DType::f64);
-    const Tensor inputs = random({11, 6}, 2, DType::f64);
-    for (const FisherKind kind : {FisherKind::gaussian, FisherKind::classification}) {
-      CAPTURE(to_string(kind));
-      const auto fisher = diagonal_fisher(model, inputs, kind, 4);  // batches of 4, 4 and 3
-      const auto want = naive_fisher(model, inputs, kind, 4);
-      const auto names = model.named_parameters();
-      REQUIRE(fisher.size() == want.size());
-      for (std::size_t t = 0; t < want.size(); ++t) {
-        CHECK(fisher[t].name == names[t].name);
-        CHECK(largest_difference(fisher[t].tensor, want[t]) <= 1e-12);
-        CHECK(sum(fisher[t].tensor).item() > 0);
-      }
-    }
-    for (const Tensor& parameter : model.parameters()) {
-      CHECK(parameter.requires_grad());  // as before
-      CHECK(!parameter.grad().defined());
-    }
-    CHECK(model.training());
-    CHECK(fisher_kind("gaussian") == FisherKind::gaussian);
-    CHECK_THROWS_AS(fisher_kind("empirical"), UsageError);
-  }
-
-  TEST_CASE("the Fisher of a linear model has a closed form") {
-    Generator generator(3);
-    Logistic model(5, 3, generator);
-    const Tensor inputs = random({20, 5}, 4);
-    const auto fisher = diagonal_fisher(model, inputs);
-    const Tensor squares = mean(square(inputs), {0});  // each class's row: mean of x²
-    for (int c = 0; c < 3; ++c)
-      CHECK(largest_difference(select(fisher[0].tensor, 0, c), squares) <= 1e-6);
-    CHECK(largest_difference(fisher[1].tensor, Tensor::ones({3})) <= 1e-6);
-  }
-
-  TEST_CASE("the Fisher of layers that are not known is refused by name") {
-    struct Scaled : Module {
-      explicit Scaled(Generator& generator) : fc(4, 3, generator) { gain.set_requires_grad(true); }
-      Tensor gain = Tensor::ones({3});
-      Linear fc;
-      Tensor forward(const Tensor& x) override { return fc(x) * gain; }
-      void members(Members& m) override {
-        m.parameter("gain", gain);
-        m.child("fc", fc);
-      }
-    };
-    Generator generator(1);
-    Scaled model(generator);
-    CHECK_THROWS_WITH_AS(diagonal_fisher(model, random({3, 4}, 1)), doctest::Contains("gain"),
-                         Error);
-    CHECK_THROWS_WITH_AS(check_fisher(model), doctest::Contains("gain"), Error);
-    check_fisher(model.fc);
-    const auto resnet = make_model("resnet18 1-2-10");
-    CHECK_THROWS_WITH_AS(check_recipe("coin+refit", *resnet),
-                         "merge method \"coin+refit\": [fisher] no rule for the layers that own "
-                         "conv1.weight, bn1.weight, bn1.bias, 12 others; linear layers have one; "
-                         "\"average\" and \"refit\" need none",
-                         UsageError);
-    check_recipe("average", *resnet);
-    check_recipe("refit", *resnet);
-    check_recipe("coin+refit", *make_model("mlp 4-3-2"));
-    CHECK(model.fc.weight.requires_grad());
-
-    struct Twice : Module {
-      explicit Twice(Generator& generator) : fc(4, 4, generator) {}
-      Linear fc;
-      Tensor forward(const Tensor& x) override { return fc(fc(x)); }
-      void members(Members& m) override { m.child("fc", fc); }
-    };
-    Twice twice(generator);
-    CHECK_THROWS_WITH_AS(diagonal_fisher(twice, random({3, 4}, 1)), doctest::Contains("twice"),
-                         Error);
-
-    struct Shared : Module {
-      explicit Shared(Generator& generator) : a(4, 4, generator), b(4, 4, generator) {
-        b.weight = a.weight;
-      }
-      Linear a, b;
-      Tensor forward(const Tensor& x) override { return b(a(x)); }
-      void members(Members& m) override {
-        m.child("a", a);
-        m.child("b", b);
-      }
-    };
-    Shared shared(generator);
-    CHECK_THROWS_WITH_AS(diagonal_fisher(shared, random({3, 4}, 1)),
-                         doctest::Contains("share one tensor, the \"weight\" (4,4)"), Error);
-  }
-
   TEST_CASE("plain average and COIN by formula") {
     Mlp a = random_mlp({4, 3, 2}, 1), b = random_mlp({4, 3, 2}, 2),
         merged = random_mlp({4, 3, 2}, 3);
@@ -241,6 +122,8 @@ TEST_SUITE("coding") {
       CHECK_THROWS_WITH_AS(check_recipe(undoing), doctest::Contains("would undo"), UsageError);
     check_recipe("coin+refit");
     check_recipe("average+refit");
+    check_recipe("coin+refit", *make_model("mlp 4-3-2"));
+    check_recipe("coin+refit", *make_model("logistic 4-2"));
     CHECK(normalized_weights({}, 4) == std::vector<double>{0.25, 0.25, 0.25, 0.25});
     CHECK(normalized_weights({1, 3}, 2) == std::vector<double>{0.25, 0.75});
     CHECK_THROWS_AS(normalized_weights({1, 0}, 2), UsageError);
