@@ -99,6 +99,11 @@ class CachingAllocator {
     return statistics_;
   }
 
+  void restart_peak() {
+    std::lock_guard lock(mutex_);
+    statistics_.peak_bytes_in_use = statistics_.bytes_in_use;
+  }
+
  private:
   // What waits in other size classes may be what is missing.
   void* allocate_on_device(std::size_t bytes) {
@@ -151,6 +156,7 @@ CachingAllocator& allocator(Device device) {
 }  // namespace
 
 AllocatorStatistics allocator_statistics(Device device) { return allocator(device).statistics(); }
+void restart_allocator_peak(Device device) { allocator(device).restart_peak(); }
 void* cached_allocate(Device device, std::size_t bytes) {
   return allocator(device).allocate(bytes);
 }

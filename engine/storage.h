@@ -14,11 +14,13 @@ namespace understudy {
 
 struct AllocatorStatistics {
   std::int64_t bytes_in_use = 0;        // handed out now
-  std::int64_t peak_bytes_in_use = 0;   // the most at any time
+  std::int64_t peak_bytes_in_use = 0;   // the most at any time since the last restart
   std::int64_t bytes_held = 0;          // taken from the device, in use or cached
   std::int64_t device_allocations = 0;  // calls that reached the device: constant in a steady step
 };
 AllocatorStatistics allocator_statistics(Device device);
+// The peak counts from now on: what a piece of work takes.
+void restart_allocator_peak(Device device);
 
 // Blocks are kept by size class when freed and handed out again, so that a steady training step
 // allocates nothing. Thread-safe. Sanitizer builds go to the device every time.

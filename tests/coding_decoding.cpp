@@ -72,6 +72,7 @@ TEST_SUITE("coding") {
     }
     const ModelDecoding single = decode_models({coded[0]}, outputs, {weights[0]}, {1});
     CHECK(single.amplification == doctest::Approx(4));  // 1/β
+    CHECK(single.condition == doctest::Approx(1));
     CHECK_THROWS_WITH_AS(decode_models({coded[0]}, outputs, {weights[0]}, {0, 1}),
                          doctest::Contains("2 models are late"), Error);
     CHECK_THROWS_AS(decode_models({coded[0], coded[0]}, outputs, {weights[0], weights[0]}, {0, 1}),
@@ -99,8 +100,8 @@ TEST_SUITE("coding") {
     }
     const MergeProblem problem{.models = {&a, &b}, .weights = {0.5, 0.5}};
     merge(problem, "average", coded);
-    const DecodingBench bench(problem.models, {&tests[0], &tests[1]}, problem.weights);
-    const DecodingScore exact = bench.score(coded);
+    const DecodingBench bench(problem.models, {&tests[0], &tests[1]});
+    const DecodingScore exact = bench.score({&coded}, {problem.weights});
     REQUIRE(exact.tasks.size() == 2);
     CHECK(exact.tasks[0].task == "first");
     CHECK(exact.tasks[0].base_accuracy == doctest::Approx(39.0 / 40));
@@ -109,12 +110,30 @@ TEST_SUITE("coding") {
     CHECK(exact.decoded_accuracy == doctest::Approx(39.0 / 40));
     CHECK(exact.normalized_decoding_accuracy == doctest::Approx(100));
     CHECK(exact.relative_output_error <= 1e-5);
+    CHECK(exact.worst_decoded_error <= 1e-5);
+    REQUIRE(exact.by_late.size() == 1);
+    CHECK(exact.by_late[0].worst_amplification == doctest::Approx(2));
+    CHECK(exact.by_late[0].worst_condition == doctest::Approx(1));
+
+    // Two coded models: both late at once.
+    Logistic second(4, 2, generator);
+    const std::vector<std::vector<double>> two = {{0.5, 0.5}, {0.2, 0.8}};
+    merge({.models = {&a, &b}, .weights = two[1]}, "average", second);
+    const DecodingScore pair = bench.score({&coded, &second}, two);
+    REQUIRE(pair.by_late.size() == 2);
+    for (const LateScore& late : pair.by_late) {
+      CHECK(late.recovery_accuracy == 1);
+      CHECK(late.normalized_decoding_accuracy == doctest::Approx(100));
+    }
+    CHECK(pair.by_late[0].late == 1);
+    CHECK(pair.by_late[1].worst_condition > pair.by_late[0].worst_condition);
+    CHECK_THROWS_AS(bench.score({&coded, &second}, {two[0]}), Error);
 
     for (Tensor& parameter : coded.parameters()) {
       parameter.set_requires_grad(false);
       parameter.fill_(0);
     }
-    const DecodingScore poor = bench.score(coded);
+    const DecodingScore poor = bench.score({&coded}, {problem.weights});
     double want = 0;  // f̂_j is minus what the other model says
     double recovered = 0, right = 0;
     for (std::size_t t = 0; t < 2; ++t) {

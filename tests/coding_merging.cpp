@@ -126,7 +126,9 @@ TEST_SUITE("coding") {
     check_recipe("coin+refit", *make_model("logistic 4-2"));
     CHECK(normalized_weights({}, 4) == std::vector<double>{0.25, 0.25, 0.25, 0.25});
     CHECK(normalized_weights({1, 3}, 2) == std::vector<double>{0.25, 0.75});
-    CHECK_THROWS_AS(normalized_weights({1, 0}, 2), UsageError);
+    CHECK(normalized_weights({1, 0}, 2) == std::vector<double>{1, 0});
+    CHECK_THROWS_AS(normalized_weights({1, -0.5}, 2), UsageError);
+    CHECK_THROWS_AS(normalized_weights({0, 0}, 2), UsageError);
     CHECK_THROWS_AS(normalized_weights({1, 1}, 3), UsageError);
   }
 

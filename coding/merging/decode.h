@@ -19,6 +19,7 @@ struct ModelDecoding {
   std::vector<Tensor> decoded;  // (N, C) each, in the order of `late`
   // 2-norm by which errors of the coded answers can grow: 1/β_j for m = 1.
   double amplification = 0;
+  double condition = 0;  // of B_S: largest over smallest singular value
 };
 // coded[a]: answer of coded model a; weights[a]: row a of B. Error with both numbers when more
 // models are late than coded ones answered, and when B cannot tell the late ones apart.

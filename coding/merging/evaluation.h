@@ -1,4 +1,4 @@
-// How well a coded model stands in for the models it was made of.
+// How well coded models stand in for the models they were made of.
 #pragma once
 
 #include <string>
@@ -16,12 +16,24 @@ struct TaskScore {
   double recovery_accuracy = 0;  // share of them with argmax f̂_j = argmax f_j
   double normalized() const { return 100 * decoded_accuracy / base_accuracy; }
 };
+
+// Means over all sets of as many late models and over the models in each set.
+struct LateScore {
+  int late = 1;
+  double normalized_decoding_accuracy = 0;  // per cent
+  double recovery_accuracy = 0;
+  double worst_amplification = 0, worst_condition = 0;  // over the sets (ModelDecoding)
+};
+
 struct DecodingScore {
-  std::vector<TaskScore> tasks;
+  std::vector<TaskScore> tasks;                        // each late alone
   double normalized_decoding_accuracy = 0;             // per cent, the mean of normalized()
   double decoded_accuracy = 0, recovery_accuracy = 0;  // means over the tasks
-  // RMS over all tests of the error of the coded answer, over the RMS of Σ β_i f_i.
+  // RMS over all tests of the error of the coded answers, over the RMS of Σ β_i f_i.
   double relative_output_error = 0;
+  // RMS of f̂_j − f_j over that of f_j on task j's images, of the task where it is largest.
+  double worst_decoded_error = 0;
+  std::vector<LateScore> by_late;  // 1 ... m late models
 };
 
 // To print with every table.
@@ -30,17 +42,21 @@ inline constexpr const char* normalized_decoding_definition =
     "accuracy(model j) on task j's test images, averaged over the models j, each late in turn";
 
 // Task j is that of models[j], judged on tests[j]. The models' answers are computed once; score()
-// may be called for any number of coded models.
+// may be called for any coded models and weights.
 class DecodingBench {
  public:
-  DecodingBench(const std::vector<Module*>& models, const std::vector<const Dataset*>& tests,
-                std::vector<double> weights);
-  DecodingScore score(Module& coded) const;
+  DecodingBench(const std::vector<Module*>& models, const std::vector<const Dataset*>& tests);
+  // m = coded.size() coded models of the weights (m, n); any m late ones can be decoded.
+  DecodingScore score(const std::vector<Module*>& coded,
+                      const std::vector<std::vector<double>>& weights) const;
   double base_accuracy(std::size_t task) const { return base_accuracies_[task]; }
 
  private:
+  // answers[a]: of coded model a to the images of task j.
+  void add_late_sets(const std::vector<std::vector<Tensor>>& answers,
+                     const std::vector<std::vector<double>>& weights, DecodingScore& score) const;
+
   std::vector<const Dataset*> tests_;
-  std::vector<double> weights_;
   std::vector<std::vector<Tensor>> outputs_;        // [task][model]: (N, C)
   std::vector<std::vector<std::int64_t>> answers_;  // [task]: the classes that its own model says
   std::vector<double> base_accuracies_;
@@ -53,7 +69,7 @@ struct DecodingTiming {
   double decode_us_in_batch = 0;  // per query of a batch
   std::int64_t batch = 0;
 };
-// On random answers; each model is late in turn, so that it is a mean over the models.
+// On random answers; each model that the weights have is late in turn, so that it is a mean.
 DecodingTiming measure_decoding(const std::vector<double>& weights, std::int64_t classes,
                                 std::int64_t batch = 64, int repeats = 51, Device device = {});
 

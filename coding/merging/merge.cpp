@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "coding/merging/alignment.h"
+#include "coding/merging/ties.h"
 #include "engine/autograd.h"
+#include "engine/nn/batch_norm.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
 
@@ -33,7 +36,7 @@ const MergeMethod& method_named(const std::string& name) {
                   fmt::join(known, ", ")));
 }
 
-void check_problem(const MergeProblem& problem, bool needs_points) {
+void check_problem(const MergeProblem& problem, const std::string& recipe) {
   const std::size_t n = problem.models.size();
   check_same_architecture(problem.models);
   double total = 0;
@@ -41,26 +44,31 @@ void check_problem(const MergeProblem& problem, bool needs_points) {
   check(problem.weights.size() == n && std::abs(total - 1) < 1e-6,
         "[merge] {} weights of sum {} for {} models; expected one each, of sum 1",
         problem.weights.size(), total, n);
-  check(!needs_points || problem.points.size() == n || !problem.fishers.empty(),
-        "[merge] points of {} tasks for {} models", problem.points.size(), n);
+  for (const std::string& step : split_recipe(recipe)) {
+    const MergeNeeds& needs = method_named(step).needs;
+    const bool fishers_will_do = step == "coin" && !problem.fishers.empty();
+    check(!needs.points || problem.points.size() == n || fishers_will_do,
+          "[merge] {} needs points of every task: {} for {} models", step, problem.points.size(),
+          n);
+    check(!needs.start || problem.start,
+          "[merge] {} needs the network that all models were trained from", step);
+  }
 }
 
-// The F_i of the problem: given, or computed on own or pooled points.
-std::vector<std::vector<NamedTensor>> fishers_of(const MergeProblem& problem) {
-  if (!problem.fishers.empty()) {
-    check(problem.fishers.size() == problem.models.size(), "[merge] {} Fishers for {} models",
-          problem.fishers.size(), problem.models.size());
-    return problem.fishers;
-  }
-  check(problem.points.size() == problem.models.size(),
-        "[merge] COIN needs points of every task: {} for {} models", problem.points.size(),
-        problem.models.size());
-  std::vector<std::vector<NamedTensor>> fishers;
-  const Tensor all = problem.pooled ? concat(problem.points, 0) : Tensor();
-  for (std::size_t i = 0; i < problem.models.size(); ++i)
-    fishers.push_back(diagonal_fisher(*problem.models[i], problem.pooled ? all : problem.points[i],
-                                      problem.fisher_kind));
-  return fishers;
+// Batch norm's statistics belong to the weights that were: measured again with the merged ones, on
+// the points of all tasks in turn.
+void restore_batch_norm(const MergeProblem& problem, Module& merged) {
+  if (problem.points.empty() || merged.named_buffers().empty()) return;
+  constexpr std::int64_t share = 64;  // of each task in a batch
+  std::int64_t next = 0;
+  reestimate_batch_norm(merged, [&] {
+    std::vector<Tensor> parts;
+    for (const Tensor& points : problem.points)
+      if (next < points.size(0))
+        parts.push_back(slice(points, 0, next, std::min(next + share, points.size(0))));
+    next += share;
+    return parts.empty() ? Tensor() : concat(parts, 0);
+  });
 }
 
 }  // namespace
@@ -102,24 +110,65 @@ std::vector<double> normalized_weights(std::vector<double> weights, std::size_t 
     throw UsageError(fmt::format("{} weights for {} models", weights.size(), models));
   double total = 0;
   for (double weight : weights) {
-    if (!(weight > 0) || !std::isfinite(weight))
-      throw UsageError(fmt::format("weights are positive numbers; got {}", weight));
+    if (!(weight >= 0) || !std::isfinite(weight))
+      throw UsageError(fmt::format("weights are numbers from 0 on; got {}", weight));
     total += weight;
   }
+  if (!(total > 0)) throw UsageError("weights are not all 0");
   for (double& weight : weights) weight /= total;
   return weights;
 }
 
+std::string to_string(const MergeNeeds& needs) {
+  std::vector<std::string> words;
+  if (needs.points) words.push_back("points");
+  if (needs.gradients) words.push_back("gradients");
+  if (needs.start) words.push_back("start");
+  return words.empty() ? "nothing" : fmt::format("{}", fmt::join(words, ", "));
+}
+
 const std::vector<MergeMethod>& merge_methods() {
+  using enum MergeMethod::Place;
+  // clang-format off
   static const std::vector<MergeMethod> methods = {
-      {"average", "nothing but the models", false, true, average_models},
-      {"coin", "inputs of every task (no labels), gradients", true, true, coin_merge},
-      {"refit", "inputs of every task (no labels)", true, false, refit_last_layer},
+      {"rebasin", "permutes hidden units to those of the first model", {}, prepares, false,
+       [](MergeWork& work, Module&) { align_models(work); }},
+      {"average", "plain average of the weights", {}, replaces, false,
+       [](MergeWork& work, Module& merged) { average_models(work, merged); }},
+      {"ties", "changes since the start: trimmed, signs elected", {.start = true}, replaces, false,
+       [](MergeWork& work, Module& merged) {
+         ties_merge(work.models, work.weights, *work.start, work.ties_density, work.ties_scale,
+                    merged);
+       }},
+      {"coin", "average weighted by the diagonal Fisher information",
+       {.points = true, .gradients = true}, replaces, false,
+       [](MergeWork& work, Module& merged) { coin_merge(work, merged); }},
+      {"regmean", "least squares on the inputs of linear layers", {.points = true}, replaces, false,
+       [](MergeWork& work, Module& merged) { regmean_merge(work, merged); }},
+      {"regmean-conv", "the same for convolutions too", {.points = true}, replaces, false,
+       [](MergeWork& work, Module& merged) { regmean_convolution_merge(work, merged); }},
+      {"kfac", "average weighted by Kronecker-factored Fisher information",
+       {.points = true, .gradients = true}, replaces, false,
+       [](MergeWork& work, Module& merged) { kfac_merge(work, merged); }},
+      {"sequential", "refits every layer in turn", {.points = true}, improves, false,
+       [](MergeWork& work, Module& merged) { refit_all_layers(work, merged); }},
+      {"refit", "refits the last layer", {.points = true}, improves, false,
+       [](MergeWork& work, Module& merged) { refit_last_layer(work, merged); }},
+      {"distill", "trains on the points", {.points = true, .gradients = true}, improves, true,
+       [](MergeWork& work, Module& merged) { distill(work, merged); }},
   };
+  // clang-format on
   return methods;
 }
 
+std::vector<std::string> merge_method_names() {
+  std::vector<std::string> names;
+  for (const MergeMethod& method : merge_methods()) names.push_back(method.name);
+  return names;
+}
+
 void check_recipe(const std::string& recipe) {
+  using enum MergeMethod::Place;
   const std::vector<std::string> steps = split_recipe(recipe);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].empty())
@@ -127,7 +176,13 @@ void check_recipe(const std::string& recipe) {
     const MergeMethod& method = method_named(steps[i]);
     if (std::count(steps.begin(), steps.end(), steps[i]) > 1)
       throw UsageError(fmt::format("merge method \"{}\": {} is there twice", recipe, steps[i]));
-    if (i > 0 && method.replaces)
+    if (i == 0) continue;
+    if (method.place == prepares)
+      throw UsageError(
+          fmt::format("merge method \"{}\": {} changes the models for what comes "
+                      "after it; it comes first or not at all",
+                      recipe, steps[i]));
+    if (method.place == replaces && method_named(steps[i - 1]).place != prepares)
       throw UsageError(
           fmt::format("merge method \"{}\": {} starts from the models alone and would "
                       "undo {}; it comes first or not at all",
@@ -137,26 +192,45 @@ void check_recipe(const std::string& recipe) {
 
 void check_recipe(const std::string& recipe, Module& model) {
   check_recipe(recipe);
-  for (const std::string& step : split_recipe(recipe)) {
-    if (method_named(step).apply != coin_merge) continue;
-    try {
-      check_fisher(model);
-    } catch (const Error& e) {
-      throw UsageError(fmt::format("merge method \"{}\": {}; \"average\" and \"refit\" need none",
-                                   recipe, e.what()));
-    }
+  try {
+    if (has_method(recipe, "coin") || has_method(recipe, "kfac")) check_fisher(model);
+    if (has_method(recipe, "rebasin")) permutation_spec(model);
+  } catch (const Error& e) {
+    throw UsageError(fmt::format("merge method \"{}\": {}; \"average\" and \"refit\" need none",
+                                 recipe, e.what()));
   }
+}
+
+MergeNeeds needs_of(const std::string& recipe) {
+  MergeNeeds all;
+  for (const std::string& step : split_recipe(recipe)) {
+    const MergeNeeds& needs = method_named(step).needs;
+    all.points |= needs.points;
+    all.gradients |= needs.gradients;
+    all.start |= needs.start;
+  }
+  return all;
+}
+
+bool has_method(const std::string& recipe, const std::string& method) {
+  const std::vector<std::string> steps = split_recipe(recipe);
+  return std::find(steps.begin(), steps.end(), method) != steps.end();
 }
 
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged) {
   check_recipe(recipe);
-  const std::vector<std::string> steps = split_recipe(recipe);
-  bool needs_points = false;
-  for (const std::string& step : steps) needs_points |= method_named(step).needs_points;
-  check_problem(problem, needs_points);
-  average_models(problem, merged);
-  for (const std::string& step : steps)
-    if (step != "average") method_named(step).apply(problem, merged);
+  check_problem(problem, recipe);
+  MergeWork work{problem, {}};
+  average_models(work, merged);
+  bool measured = false;  // batch norm's statistics are those of the weights
+  for (const std::string& step : split_recipe(recipe)) {
+    const MergeMethod& method = method_named(step);
+    if (method.place == MergeMethod::Place::improves && !measured) restore_batch_norm(work, merged);
+    method.apply(work, merged);
+    if (method.place == MergeMethod::Place::prepares) average_models(work, merged);
+    measured = method.trains;
+  }
+  if (!measured) restore_batch_norm(work, merged);
 }
 
 void average_models(const MergeProblem& problem, Module& merged) {
@@ -175,33 +249,6 @@ void average_models(const MergeProblem& problem, Module& merged) {
     }
   }
   merged.load_state_dict(state);
-}
-
-void coin_merge(const MergeProblem& problem, Module& merged) {
-  const std::vector<std::vector<NamedTensor>> fishers = fishers_of(problem);
-  NoGradGuard no_grad;
-  const std::size_t n = problem.models.size();
-  std::vector<std::vector<NamedTensor>> parameters;
-  for (Module* model : problem.models) parameters.push_back(model->named_parameters());
-  std::vector<NamedTensor> target = merged.named_parameters();
-  for (std::size_t t = 0; t < target.size(); ++t) {
-    Tensor weighted, mass, average;  // Σ β F θ, Σ β F, Σ β θ
-    for (std::size_t i = 0; i < n; ++i) {
-      check(t < fishers[i].size() && fishers[i][t].name == target[t].name &&
-                fishers[i][t].tensor.shape() == target[t].tensor.shape(),
-            "[coin] the Fisher of model {} does not fit: expected \"{}\" {} at place {}", i + 1,
-            target[t].name, to_string(target[t].tensor.shape()), t);
-      const Tensor theta = cast(parameters[i][t].tensor, DType::f64);
-      const Tensor fisher =
-          scale(shift(cast(fishers[i][t].tensor, DType::f64), problem.damping), problem.weights[i]);
-      const Tensor part = scale(theta, problem.weights[i]);
-      weighted = i == 0 ? fisher * theta : weighted + fisher * theta;
-      mass = i == 0 ? fisher : mass + fisher;
-      average = i == 0 ? part : average + part;
-    }
-    const Tensor known = greater(mass, scale(mean(mass), 1e-6));
-    target[t].tensor.detach().copy_(where(known, weighted / mass, average));
-  }
 }
 
 }  // namespace understudy
