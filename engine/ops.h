@@ -105,6 +105,11 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
                      const Tensor& shift, const Tensor& residual, const Conv2d& conv = {},
                      Activation activation = Activation::none);
+// For Fisher information: (K, R, S, C) with, for each weight of filters of this window, the sum over
+// the samples of x (N, H, W, C) and over all dy (N, P, Q, K) of the square of that one sample's
+// gradient. At least one dy. No gradient.
+Tensor conv2d_squared_weight_gradients(std::span<const Tensor> dy, const Tensor& x,
+                                       HeightWidth window, const Conv2d& conv = {});
 
 // ---- batch norm (Ioffe and Szegedy 2015): channels are the last axis ----
 // Of each channel over all other axes; the variance is biased.

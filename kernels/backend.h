@@ -163,6 +163,12 @@ class Backend {
   virtual void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
                                       const Conv2d& conv) = 0;
 
+  // sums (K, R, S, C): of each filter weight the sum, over all samples n and all dy, of the square
+  // of that sample's gradient, (Σ over p, q of dy[n, p, q, k] · x[n, h, w, c])². At least one dy
+  // (N, P, Q, K), all of one shape.
+  virtual void conv2d_squared_weight_gradients(const View& sums, std::span<const ConstView> dy,
+                                               const ConstView& x, const Conv2d& conv) = 0;
+
   // ---- batch norm: C is the last axis, its rows are all others; everything dense ----
   // Mean and biased variance of each column of x, summed in blocks whose sums are added in double,
   // in an order that depends on shape and thread count alone; at least one row.

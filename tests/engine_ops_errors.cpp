@@ -273,6 +273,20 @@ TEST_CASE("ops: errors of convolution") {
   const NoGradGuard no_grad;
   CHECK(conv2d_affine(zeros({1, 3, 3, 1}), filters, zeros({2}), zeros({2}), {}).shape() ==
         Shape{1, 1, 1, 2});
+
+  const auto squares = [](const std::vector<Tensor>& dy, HeightWidth window) {
+    return error_text([&] { conv2d_squared_weight_gradients(dy, zeros({2, 4, 4, 3}), window); });
+  };
+  const std::string squares_op = "[conv2d_squared_weight_gradients] ";
+  CHECK(squares({}, 3) == squares_op + "needs at least one gradient (N,P,Q,K)");
+  CHECK(squares({zeros({2, 2, 2, 5}), zeros({2, 2, 3, 5})}, 3) ==
+        squares_op +
+            "a gradient must be like the result, (2,2,2,5) of float32 on cpu; found (2,2,3,5) of "
+            "float32 on cpu");
+  CHECK(
+      squares({zeros({2, 2, 2, 5}, DType::f64)}, 3).ends_with("found (2,2,2,5) of float64 on cpu"));
+  CHECK(squares({zeros({2, 2, 2, 5})}, 5).ends_with("dilation 1x1"));  // no room for the window
+  CHECK(squares({zeros({2, 2, 2, 5})}, 0) != "");
 }
 
 TEST_CASE("ops: errors of batch norm, pooling and images") {

@@ -1,4 +1,6 @@
 // 2-d convolution of NHWC images with KRSC filters.
+#include <vector>
+
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/profile.h"
@@ -126,6 +128,32 @@ Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
                .residual = added.defined() ? &added_view : nullptr,
                .relu = activation == Activation::relu});
   return y;
+}
+
+Tensor conv2d_squared_weight_gradients(std::span<const Tensor> dy, const Tensor& x,
+                                       HeightWidth window, const Conv2d& conv) {
+  constexpr const char* op = "conv2d_squared_weight_gradients";
+  check(!dy.empty() && dy[0].rank() == 4, "[{}] needs at least one gradient (N,P,Q,K)", op);
+  const ProfileScope scope(op);
+  const NoGradGuard no_grad;
+  const Tensor images = contiguous(x);
+  check(x.rank() == 4, "[{}] {}: needs images (N,H,W,C)", op, x.shape());
+  Tensor sums =
+      Tensor::empty({dy[0].size(3), window.height, window.width, x.size(3)}, x.dtype(), x.device());
+  const Shape shape = result_shape(op, x, sums, conv);
+  std::vector<Tensor> dense;
+  std::vector<ConstView> views;
+  for (const Tensor& gradient : dy) {
+    check(gradient.shape() == shape && gradient.dtype() == x.dtype() &&
+              gradient.device() == x.device(),
+          "[{}] a gradient must be like the result, {} of {} on {}; found {} of {} on {}", op,
+          shape, x.dtype(), x.device(), gradient.shape(), gradient.dtype(), gradient.device());
+    dense.push_back(contiguous(gradient));
+    views.push_back(dense.back().view());
+  }
+  backend(x.device())
+      .conv2d_squared_weight_gradients(sums.mutable_view(), views, images.view(), conv);
+  return sums;
 }
 
 }  // namespace understudy

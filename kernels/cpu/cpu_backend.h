@@ -61,6 +61,10 @@ class CpuBackend final : public Backend {
   void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
                               const Conv2d& conv) override;
 
+  // conv_squares.cpp
+  void conv2d_squared_weight_gradients(const View& sums, std::span<const ConstView> dy,
+                                       const ConstView& x, const Conv2d& conv) override;
+
   // norm.cpp
   void channel_statistics(const View& mean, const View& variance, const ConstView& x) override;
   void batch_norm(const View& y, const ConstView& x, const Normalization& norm,

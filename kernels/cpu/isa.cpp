@@ -14,7 +14,7 @@ namespace {
   {                                                                                         \
     &isa::pointwise_##type, &isa::rows_##type, &isa::reduce_##type, &isa::optimizer_##type, \
         &isa::move_##type, &isa::random_##type, &isa::conv_##type, &isa::winograd_##type,   \
-        &isa::norm_##type, &isa::pool_##type                                                \
+        &isa::squares_##type, &isa::norm_##type, &isa::pool_##type                          \
   }
 #define UNDERSTUDY_TABLES(isa) \
   { UNDERSTUDY_LOOPS(isa, f32), UNDERSTUDY_LOOPS(isa, f64), &isa::convert }

@@ -116,10 +116,56 @@ OpCase conv_case(Random& random, const Case& c, const Variant& v) {
   return result;
 }
 
+// Sample by sample, gradient by gradient; the inputs are the gradients and then the images.
+Array squares(const Case& c, Arrays in) {
+  const Array& x = in.back();
+  ConvProblem one{.N = 1,
+                  .H = c.x[1],
+                  .W = c.x[2],
+                  .C = c.x[3],
+                  .K = c.w[0],
+                  .R = c.w[1],
+                  .S = c.w[2],
+                  .conv = c.conv};
+  const auto sample = [&](const Array& a, std::int64_t n) {
+    const std::int64_t count = a.shape.count() / c.x[0];
+    return std::vector<double>(a.values.begin() + n * count, a.values.begin() + (n + 1) * count);
+  };
+  Array sums{c.w, std::vector<double>(static_cast<std::size_t>(c.w.count()))};
+  for (std::int64_t n = 0; n < c.x[0]; ++n)
+    for (const Array& dy : in.first(in.size() - 1)) {
+      const auto dw = conv_reference(one, sample(x, n), sums.values, sample(dy, n)).dw;
+      for (std::size_t i = 0; i < dw.size(); ++i) sums.values[i] += dw[i] * dw[i];
+    }
+  return sums;
+}
+
+OpCase squares_case(Random& random, const Case& c, int gradients) {
+  const Operand x = random_operand(random, c.x, -1, 1), w = random_operand(random, c.w, -1, 1);
+  const Array y = convolution(x.array, w.array, c.conv);
+  OpCase result{.op = "conv2d_squared_weight_gradients",
+                .note = note(c),
+                .differentiable = false,
+                .tolerance = 100,
+                .large = c.x.count() * c.w.count() > 20000};
+  for (int d = 0; d < gradients; ++d)
+    result.inputs.push_back(random_operand(random, y.shape, -1, 1));
+  result.inputs.push_back(x);
+  for (Operand& input : result.inputs) input.differentiable = false;
+  result.apply = [c](Inputs in) {
+    return conv2d_squared_weight_gradients(in.first(in.size() - 1), in.back(), {c.w[1], c.w[2]},
+                                           c.conv);
+  };
+  result.reference = [c](Arrays in) { return squares(c, in); };
+  return result;
+}
+
 }  // namespace
 
 void add_conv_cases(std::vector<OpCase>& cases) {
   Random random(67);
+  for (const Case& c : conv_shapes())
+    for (const int gradients : {1, 3}) cases.push_back(squares_case(random, c, gradients));
   for (const Case& c : conv_shapes())
     for (const Variant& v :
          {Variant{false, false, false}, Variant{false, true, false}, Variant{false, true, true},

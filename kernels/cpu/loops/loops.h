@@ -133,6 +133,24 @@ struct ConvLoops {
   void (*window_gradient)(const WindowGradient<T>& gradient);
 };
 
+// The products behind sums of squared gradients. Rows and columns are packed: `rows` is
+// [tile][depth][tile_rows], `columns` [depth][tile_columns], sums [tile · tile_rows][tile_columns].
+template <class T>
+struct SquareLoops {
+  Index tile_rows, tile_columns;
+  // to[tile][pixel][tile_rows] = dy (pixels, K), zeros past the last row.
+  void (*pack_rows)(Index pixels, Index K, T* to, const T* dy);
+  // The first `columns` of to[pixel][tile_columns] = x[pixel · x_step ...]; zeros for a null x.
+  void (*pack_columns)(Index pixels, Index columns, T* to, const T* x, Index x_step);
+  // Over pairs (i, j) of pixels, j <= i: to[pair][tile_rows] += (i == j ? 1 : 2) · row i · row j
+  // of one tile, and to[pair][tile_columns] = columns i · columns j.
+  void (*add_row_pairs)(Index pixels, T* to, const T* rows);
+  void (*column_pairs)(Index pixels, T* to, const T* columns);
+  // sums += (rows · columns)², or without the square.
+  void (*add_squares)(Index tiles, Index depth, T* sums, const T* rows, const T* columns);
+  void (*add_products)(Index tiles, Index depth, T* sums, const T* rows, const T* columns);
+};
+
 // What batch norm knows of each channel, for `columns` columns. The last two are null where the
 // statistics are constants.
 template <class T>
@@ -197,6 +215,7 @@ struct Loops {
   const RandomLoops<T>* random;
   const ConvLoops<T>* conv;
   const WinogradLoops<T>* winograd;
+  const SquareLoops<T>* squares;
   const NormLoops<T>* norm;
   const PoolLoops<T>* pool;
 };
@@ -228,6 +247,8 @@ const ConvertLoops& convert_loops();
   extern const ConvLoops<double> conv_f64;           \
   extern const WinogradLoops<float> winograd_f32;    \
   extern const WinogradLoops<double> winograd_f64;   \
+  extern const SquareLoops<float> squares_f32;       \
+  extern const SquareLoops<double> squares_f64;      \
   extern const NormLoops<float> norm_f32;            \
   extern const NormLoops<double> norm_f64;           \
   extern const PoolLoops<float> pool_f32;            \
