@@ -8,11 +8,15 @@
 #include "coding/merging/fisher.h"
 #include "coding/merging/output_gradients.h"
 #include "engine/autograd.h"
+#include "engine/nn/batch_norm.h"
+#include "engine/nn/convolution.h"
 #include "engine/nn/linear.h"
+#include "engine/nn/sequential.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
 #include "models/logistic.h"
 #include "models/mlp.h"
+#include "models/resnet.h"
 #include "tests/coding_tensors.h"
 
 using namespace understudy;
@@ -123,12 +127,50 @@ void check_against_autograd(Module& model, const Tensor& inputs, std::int64_t cl
   CHECK(model.training());
 }
 
+// Batch norms' parameters and statistics as after training, not 0 and 1.
+void give_statistics(Module& model) {
+  Generator generator(9, Stream::test);
+  for (NamedTensor& buffer : model.named_buffers())
+    if (is_floating(buffer.tensor.dtype())) fill_uniform(buffer.tensor, generator, 0.3, 1.5);
+  for (NamedTensor& parameter : model.named_parameters())
+    if (parameter.tensor.rank() == 1) {
+      Tensor values = parameter.tensor.detach();
+      fill_uniform(values, generator, -1, 1.5);
+    }
+}
+
 }  // namespace
 
 TEST_SUITE("coding") {
   TEST_CASE("the diagonal Fisher of an MLP is that of single-sample gradients") {
     Mlp model = random_mlp({6, 5, 7, 4}, 1);
     check_against_autograd(model, random({11, 6}, 2, DType::f64), 4);
+  }
+
+  // Four stages: the last has one pixel, the third four, whose seeds are added up together.
+  TEST_CASE("the diagonal Fisher of a ResNet is that of single-sample gradients") {
+    for (const bool batch_norm : {false, true}) {
+      CAPTURE(batch_norm);
+      Generator generator(5);
+      ResNet18 model({2, 3, 4, 5, 6, 3}, batch_norm, generator);
+      give_statistics(model);
+      check_against_autograd(model, random({5, 8, 8, 2}, 3, DType::f64), 3);
+    }
+  }
+
+  // Convolutions with fused ReLU, bias, stride, dilation and no padding.
+  TEST_CASE("the diagonal Fisher of convolutions is that of single-sample gradients") {
+    Generator generator(6);
+    Sequential model(
+        Convolution(
+            2, 5, {3, 2}, generator,
+            {.conv = {.stride = {2, 1}, .padding = {1, 0}}, .activation = Activation::relu}),
+        Convolution(5, 4, 3, generator, {.conv = {.padding = 2, .dilation = 2}, .bias = false}),
+        BatchNorm(4), ReLU(), Flatten(),
+        Linear(4 * 5 * 8, 7, generator, {.activation = Activation::relu}), BatchNorm(7),
+        Linear(7, 3, generator, {.bias = false}));
+    give_statistics(model);
+    check_against_autograd(model, random({6, 9, 9, 2}, 4, DType::f64), 3);
   }
 
   TEST_CASE("the Fisher of a linear model has a closed form") {

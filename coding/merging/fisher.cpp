@@ -101,7 +101,9 @@ void check_fisher(Module& model) {
   std::vector<std::string> unknown;
   for (const NamedTensor& parameter : model.named_parameters())
     if (!known.contains(parameter.tensor.body())) unknown.push_back(parameter.name);
-  check(unknown.empty(), "[fisher] no rule for the layers that own {}; linear layers have one",
+  check(unknown.empty(),
+        "[fisher] no rule for the layers that own {}; linear layers, convolutions and batch norms "
+        "have one",
         some_of(unknown));
 }
 
