@@ -14,4 +14,9 @@ std::vector<NamedTensor> pytorch_state(Module& module);
 // As Module::load_state_dict(), whose Error names shapes in the order of axes here.
 void load_pytorch_state(Module& module, std::vector<NamedTensor> state);
 
+// Any tensors that are named and shaped like those of a module, such as one for each parameter: as
+// views in PyTorch's order of axes, and back. Tensors of other names or ranks stay as they are.
+std::vector<NamedTensor> to_pytorch_order(Module& module, std::vector<NamedTensor> tensors);
+std::vector<NamedTensor> from_pytorch_order(Module& module, std::vector<NamedTensor> tensors);
+
 }  // namespace understudy
