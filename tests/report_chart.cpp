@@ -98,6 +98,23 @@ TEST_SUITE("report") {
     CHECK(drawing.ends_with("</svg>"));
   }
 
+  TEST_CASE(
+      "a band goes along the upper ends and back along the lower ones, without gaps' points") {
+    Chart chart = one_line({1, 2, 3, 4, 5}, {0, 50, 100, 50, 50});
+    chart.series[0].error = {10, 10, no_value, 10, 10};
+    chart.series[0].band = true;
+    chart.y_most = 100;
+    const std::string drawing = svg(chart);
+    // The axis is from -20 to 100: 10 is at 198.
+    CHECK(drawing.find(
+              R"(<path class="band s0" d="M50.0 198.0L154.5 104.7L154.5 142.0L50.0 235.3z"/>)") !=
+          drawing.npos);
+    CHECK(occurrences(drawing, "class=\"band") == 2);
+    CHECK(occurrences(drawing, "class=\"bar") == 0);
+    chart.series[0].error = {10, no_value, 10, no_value, 10};
+    CHECK(occurrences(svg(chart), "class=\"band") == 0);
+  }
+
   TEST_CASE("values that are not finite leave a gap") {
     const std::string drawing = svg(
         one_line({1, 2, 3, 4, 5}, {0, 50, no_value, 100, std::numeric_limits<double>::infinity()}));

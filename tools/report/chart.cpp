@@ -6,6 +6,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <optional>
 
 #include "kernels/check.h"
 #include "tools/report/markup.h"
@@ -80,6 +81,42 @@ std::string error_bar(int colour, double x, double low, double high) {
                      x - 3, low, high);
 }
 
+// y ± error, kept within the plot.
+struct Interval {
+  double low = 0, high = 0;
+};
+
+std::optional<Interval> interval_at(const Series& s, std::size_t i, const Axis& y) {
+  if (s.error.empty() || !std::isfinite(s.error[i]) || y.logarithmic) return std::nullopt;
+  return Interval{std::max(y.low, s.y[i] - s.error[i]), std::min(y.high, s.y[i] + s.error[i])};
+}
+
+// A closed shape for each stretch of two or more points that have an interval.
+void draw_band(std::string& out, const Chart& chart, const Series& s, const Axis& x,
+               const Axis& y) {
+  std::string above, below;
+  std::size_t points = 0;
+  const auto close = [&] {
+    if (points > 1)
+      fmt::format_to(std::back_inserter(out), R"(<path class="band s{}" d="M{}L{}z"/>)", s.colour,
+                     above, below);
+    above.clear(), below.clear(), points = 0;
+  };
+  for (std::size_t i = 0; i < s.x.size(); ++i) {
+    const auto interval = drawable_at(s, i, chart.x_scale) ? interval_at(s, i, y) : std::nullopt;
+    if (!interval) {
+      close();
+      continue;
+    }
+    const double px = across(x, s.x[i]);
+    above += fmt::format("{}{:.1f} {:.1f}", points ? "L" : "", px, upward(y, interval->high));
+    below =
+        fmt::format("{:.1f} {:.1f}{}{}", px, upward(y, interval->low), points ? "L" : "", below);
+    ++points;
+  }
+  close();
+}
+
 void draw_series(std::string& out, const Chart& chart, const Series& s, const Axis& x,
                  const Axis& y) {
   std::string path, marks;
@@ -90,9 +127,8 @@ void draw_series(std::string& out, const Chart& chart, const Series& s, const Ax
     if (here) {
       const double px = across(x, s.x[i]), py = upward(y, s.y[i]);
       fmt::format_to(std::back_inserter(path), "{}{:.1f} {:.1f}", pen_down ? "L" : "M", px, py);
-      if (!s.error.empty() && std::isfinite(s.error[i]) && !y.logarithmic)
-        marks += error_bar(s.colour, px, upward(y, std::max(y.low, s.y[i] - s.error[i])),
-                           upward(y, std::min(y.high, s.y[i] + s.error[i])));
+      if (const auto interval = interval_at(s, i, y); interval && !s.band)
+        marks += error_bar(s.colour, px, upward(y, interval->low), upward(y, interval->high));
       marks += mark_at(s.mark, s.colour, px, py);
       ++drawn;
     }
@@ -148,6 +184,8 @@ std::string svg(const Chart& chart) {
   std::string out = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}">)", width,
                                 height, escape(chart.title));
   draw_axes(out, chart, x, y);
+  for (const Series& s : chart.series)
+    if (s.band) draw_band(out, chart, s, x, y);
   for (const Series& s : chart.series)
     if (has_points(s, chart.x_scale)) draw_series(out, chart, s, x, y);
   out += point_labels(labels_of(chart, x, y), {left, right + 10, top - 8, bottom});

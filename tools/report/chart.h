@@ -41,6 +41,7 @@ struct Series {
   Mark mark = Mark::none;
   bool line = true;                      // false: the points alone
   std::vector<double> error = {};        // y ± error, a bar at each point where it is finite
+  bool band = false;                     // the errors as a shaded band, not as bars
   std::vector<std::string> labels = {};  // beside each point
 };
 

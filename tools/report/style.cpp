@@ -26,7 +26,7 @@ body {
   text-rendering: optimizeLegibility;
 }
 main { max-width: 70rem; margin: 0 auto; padding: clamp(1.5rem, 5vw, 4.5rem) clamp(1rem, 4vw, 3rem); }
-h1, h2, h3, table, summary, figcaption, .figures, .note, .mark, svg text, dl, footer {
+h1, h2, h3, h4, table, summary, figcaption, .figures, .note, .mark, svg text, dl, footer {
   font-family: "Inter", "Helvetica Neue", Helvetica, Arial, "Liberation Sans", sans-serif;
 }
 .mark { margin: 0 0 1.2rem; color: var(--soft); font-size: .8rem; letter-spacing: .14em;
@@ -36,6 +36,7 @@ h1 { margin: 0 0 1.6rem; font-size: clamp(1.7rem, 4vw, 2.5rem); font-weight: 600
 h2 { margin: 3.6rem 0 .9rem; padding-top: 1.1rem; border-top: 1px solid var(--line);
   font-size: 1.25rem; font-weight: 600; line-height: 1.3; letter-spacing: -.01em; }
 h3 { margin: 2rem 0 .6rem; font-size: .95rem; font-weight: 600; }
+h4 { margin: 1.5rem 0 .4rem; font-size: .85rem; font-weight: 600; }
 p { margin: 0 0 1em; max-width: 40em; text-wrap: pretty; }
 .lede { display: grid; gap: 1rem 3rem; align-items: start; }
 @media (min-width: 56rem) { .lede { grid-template-columns: minmax(0, 1fr) minmax(0, 27rem); } }
@@ -74,7 +75,7 @@ sup { font-size: .72em; line-height: 0; }
 .dense th, .dense td { padding: .3rem .4rem; }
 .dense thead th { min-width: 0; }
 .notes .note { margin-bottom: .1em; }
-h3 + .scroll { margin-top: .4rem; }
+h3 + .scroll, h4 + .scroll { margin-top: .4rem; }
 details { margin: 1.4rem 0; font-size: .82rem; }
 summary { cursor: pointer; }
 .note { color: var(--soft); font-size: .82rem; line-height: 1.55; max-width: 54em; margin-bottom: .6em; }
@@ -97,6 +98,7 @@ svg .dash { stroke-dasharray: 5 4; stroke-linecap: butt; }
 svg .dot { stroke: none; }
 svg .ring { fill: var(--paper); stroke-width: 1.6; }
 svg .bar { fill: none; stroke-width: 1.1; }
+svg .band { stroke: none; opacity: .16; }
 svg text.point { font-size: 10px; }
 .line.s0, .ring.s0, .bar.s0 { stroke: var(--s0); }
 .line.s1, .ring.s1, .bar.s1 { stroke: var(--s1); }
@@ -104,8 +106,12 @@ svg text.point { font-size: 10px; }
 .line.s3, .ring.s3, .bar.s3 { stroke: var(--s3); }
 .line.s4, .ring.s4, .bar.s4 { stroke: var(--s4); }
 .line.s5, .ring.s5, .bar.s5 { stroke: var(--s5); }
-.dot.s0 { fill: var(--s0); } .dot.s1 { fill: var(--s1); } .dot.s2 { fill: var(--s2); }
-.dot.s3 { fill: var(--s3); } .dot.s4 { fill: var(--s4); } .dot.s5 { fill: var(--s5); }
+.dot.s0, .band.s0 { fill: var(--s0); }
+.dot.s1, .band.s1 { fill: var(--s1); }
+.dot.s2, .band.s2 { fill: var(--s2); }
+.dot.s3, .band.s3 { fill: var(--s3); }
+.dot.s4, .band.s4 { fill: var(--s4); }
+.dot.s5, .band.s5 { fill: var(--s5); }
 .diagram { display: block; width: 100%; height: auto; margin-top: .3rem; }
 .diagram .box { fill: var(--wash); stroke: var(--line); }
 .diagram .own { stroke: var(--accent); stroke-width: 1.4; }
