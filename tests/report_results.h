@@ -96,6 +96,57 @@ inline nlohmann::json code_line(const std::string& code, int k, int r, double re
   return line;
 }
 
+// Of a merge of two models; `score` in per cent, `points` 0 for a method that looks at none.
+inline nlohmann::json merge_line(const std::string& method, int points, int seed, double score,
+                                 double seconds) {
+  nlohmann::json line = {
+      {"kind", "merge"},
+      {"experiment", "invented"},
+      {"setting", "mnist+fashion-mnist mlp pretrained"},
+      {"tasks", {"mnist", "fashion-mnist"}},
+      {"base", "mlp"},
+      {"base_model", "mlp 784-400-400-10"},
+      {"initialisation", "pretrained"},
+      {"start", "cifar-10-grey28"},
+      {"models", 2},
+      {"seed", seed},
+      {"reduced", ""},
+      {"commit", "1f2e3d4c5b6a"},
+      {"device", "cpu"},
+      {"instruction_set", "avx2"},
+      {"threads", 1},
+      {"command", "merge_models --method all --seed " + std::to_string(seed)},
+      {"method", method},
+      {"points", nullptr},
+      {"fisher", nullptr},
+      {"fisher_data", nullptr},
+      {"damping", nullptr},
+      {"weights", {0.5, 0.5}},
+      {"base_accuracies", {0.98, 0.88}},
+      {"decoded_accuracies", {0.0098 * score, 0.0088 * score}},
+      {"values",
+       {{"normalised_decoding_accuracy", score},
+        {"seconds", seconds},
+        {"peak_bytes", 1048576 * 12.5},
+        {"recovery_accuracy", score / 110},
+        {"decoded_accuracy", 0.0093 * score},
+        {"relative_output_error", 0.25}}}};
+  if (points > 0) line["points"] = points;
+  if (method.starts_with("coin")) {
+    line["fisher"] = "gaussian";
+    line["fisher_data"] = "own";
+    line["damping"] = 0;
+  }
+  if (method == "distill")
+    for (const int epoch : {1, 2})
+      line["curve"].push_back({{"epoch", epoch},
+                               {"seconds", seconds * epoch / 2},
+                               {"train_loss", 1.0 / epoch},
+                               {"train_normalised_decoding_accuracy", 50.0 * epoch},
+                               {"normalised_decoding_accuracy", score - 10 * (2 - epoch)}});
+  return line;
+}
+
 inline std::string lines(const std::vector<nlohmann::json>& all) {
   std::string text;
   for (const nlohmann::json& line : all) text += line.dump() + "\n";

@@ -81,8 +81,8 @@ TEST_SUITE("report") {
     CHECK(refusal(head + "[1]\n{}\n") == "results.jsonl:2: expected a JSON object, found \"[1]\"");
     CHECK(refusal(head + "{}\n") == "results.jsonl:2: \"kind\": expected text, found nothing");
     CHECK(refusal(json{{"kind", "rumour"}, {"experiment", "invented"}}) ==
-          "results.jsonl:2: \"kind\": expected \"experiment\", \"published\" or \"result\", found "
-          "\"rumour\"");
+          "results.jsonl:2: \"kind\": expected \"experiment\", \"published\", \"result\" or "
+          "\"merge\", found \"rumour\"");
     CHECK(refusal(test::lines({test::result_line("mse", 2, 1, 0.9)})) ==
           "results.jsonl:1: \"experiment\": expected one that an earlier line of kind "
           "\"experiment\" introduces, found \"invented\"");

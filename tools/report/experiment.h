@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/report/merge_outcome.h"
+
 namespace understudy::report {
 
 // A figure that a paper states.
@@ -73,7 +75,8 @@ struct Experiment {
   std::vector<std::string> cut;          // what a budget left out, a sentence each
   std::optional<std::int64_t> settings;  // planned
   std::vector<Published> published;
-  std::vector<Outcome> outcomes;
+  std::vector<Outcome> outcomes;     // codes over queries
+  std::vector<MergeOutcome> merges;  // codes over models
 };
 
 }  // namespace understudy::report

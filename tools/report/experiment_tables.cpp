@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 
 #include "tools/report/markup.h"
@@ -37,9 +36,7 @@ std::string written_metric(const std::string& metric) {
     if (metric == name) return written;
   std::string words = metric;
   std::replace(words.begin(), words.end(), '_', ' ');
-  if (!words.empty())
-    words[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(words[0])));
-  return words;
+  return capitalised(std::move(words));
 }
 
 bool of_base_model(const Published& published) {
@@ -103,13 +100,19 @@ Table published_table(const Experiment& experiment) {
 }
 
 std::string seeds_note(const std::vector<const Setting*>& shown) {
-  const auto single = [](const Setting* setting) { return setting->seeds.size() == 1; };
-  if (std::all_of(shown.begin(), shown.end(), single))
+  std::vector<std::size_t> seeds;
+  seeds.reserve(shown.size());
+  for (const Setting* setting : shown) seeds.push_back(setting->seeds.size());
+  return seeds_note(seeds);
+}
+
+std::string seeds_note(const std::vector<std::size_t>& seeds) {
+  const bool single = std::count(seeds.begin(), seeds.end(), 1) > 0;
+  if (std::all_of(seeds.begin(), seeds.end(), [](std::size_t n) { return n == 1; }))
     return "Every figure of ours is of one seed, so it has no interval.";
   std::string note =
       "±: half of the 95 % interval of the mean over the seeds (Student’s t distribution).";
-  if (std::any_of(shown.begin(), shown.end(), single))
-    note += " A figure without it is of one seed.";
+  if (single) note += " A figure without it is of one seed.";
   return note;
 }
 

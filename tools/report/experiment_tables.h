@@ -42,5 +42,7 @@ Table origin_table(const Experiment& experiment);
 
 // What the figures of a table are: whether they have an interval.
 std::string seeds_note(const std::vector<const Setting*>& shown);
+// The same of figures over so many seeds each.
+std::string seeds_note(const std::vector<std::size_t>& seeds);
 
 }  // namespace understudy::report

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/check.h"
@@ -111,6 +112,28 @@ std::vector<std::string> Fields::texts(const char* key) const {
     all.push_back(member.get<std::string>());
   }
   return all;
+}
+
+std::vector<double> Fields::numbers(const char* key) const {
+  const json* value = find(key);
+  return value ? numbers_in(*value, key) : std::vector<double>();
+}
+
+std::vector<double> Fields::numbers_in(const json& array, const char* key) const {
+  const auto is_number = [](const json& member) { return member.is_number(); };
+  if (!array.is_array()) refuse(key, "an array of numbers");
+  if (!std::all_of(array.begin(), array.end(), is_number)) refuse(key, "an array of numbers alone");
+  return array.get<std::vector<double>>();
+}
+
+std::vector<std::vector<double>> Fields::number_rows(const char* key) const {
+  std::vector<std::vector<double>> rows;
+  const json* value = find(key);
+  if (!value) return rows;
+  if (value->is_array() && value->empty()) return rows;
+  if (!value->is_array() || !value->front().is_array()) return {numbers_in(*value, key)};
+  for (const json& row : *value) rows.push_back(numbers_in(row, key));
+  return rows;
 }
 
 Fields Fields::object(const char* key) const {

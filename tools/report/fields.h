@@ -30,12 +30,17 @@ class Fields {
   // The members of an array of objects, each with its place; none when it is absent.
   std::vector<Fields> objects(const char* key) const;
   std::vector<std::string> texts(const char* key) const;
+  std::vector<double> numbers(const char* key) const;
+  // An array of arrays of numbers, or one such row alone.
+  std::vector<std::vector<double>> number_rows(const char* key) const;
+  bool has(const char* key) const { return find(key) != nullptr; }
   Fields object(const char* key) const;
 
   const nlohmann::json& members() const { return *object_; }
 
  private:
   const nlohmann::json* find(const char* key) const;  // null when absent or null
+  std::vector<double> numbers_in(const nlohmann::json& array, const char* key) const;
   [[noreturn]] void refuse(const char* key, std::string_view expected) const;
 
   const nlohmann::json* object_;  // never null; outlives this

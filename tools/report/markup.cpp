@@ -126,6 +126,12 @@ std::string elapsed(std::optional<double> seconds) {
   return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
 }
 
+std::string capitalised(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
 std::string grouped(long long value) {
   const std::string digits = std::to_string(value);
   const std::size_t first = value < 0 ? 1 : 0;

@@ -28,6 +28,8 @@ std::string percent(std::optional<double> fraction, int decimals = 2);
 std::string microseconds(std::optional<double> value);
 // "850 ms", "41.3 s", "3 min 12 s", "2 h 05 min".
 std::string elapsed(std::optional<double> seconds);
+// "distillation" → "Distillation"; the first letter, where it is one of a to z.
+std::string capitalised(std::string text);
 // "1234567" → "1,234,567".
 std::string grouped(long long value);
 

@@ -79,6 +79,13 @@ std::string written_name(const std::string& dataset) {
       {"cifar-10-grey28", "CIFAR-10 in grey, 28×28"}};
   for (const auto& [name, text] : written)
     if (dataset == name) return text;
+  // Forms of a set (datasets/forms.h) have its name and what was made of it.
+  constexpr std::pair<const char*, const char*> forms[] = {{"-rgb32", "in 3×32×32"},
+                                                           {"-rotated", "turned"}};
+  for (const auto& [suffix, text] : forms)
+    if (dataset.ends_with(suffix))
+      return written_name(dataset.substr(0, dataset.size() - std::string_view(suffix).size())) +
+             " " + text;
   return dataset;
 }
 

@@ -8,6 +8,7 @@
 
 #include "kernels/check.h"
 #include "tools/report/json_file.h"
+#include "tools/report/markup.h"
 
 namespace understudy::report {
 namespace {
@@ -92,7 +93,7 @@ void add(Experiment& experiment, Outcome outcome) {
       check(same_result(other, outcome),
             "{}: another result of \"{}\" with seed {} than at {}: expected one for each setting "
             "and seed",
-            outcome.place, outcome.setting, outcome.seed, other.place);
+            outcome.place, printable(outcome.setting), outcome.seed, other.place);
       return;
     }
   experiment.outcomes.push_back(std::move(outcome));
@@ -120,15 +121,18 @@ void read_results(std::string_view content, const std::string& file,
       add_once(introduced, name);
       continue;
     }
-    check(kind == "published" || kind == "result",
-          "{}: \"kind\": expected \"experiment\", \"published\" or \"result\", found \"{}\"",
-          fields.place(), kind);
+    check(kind == "published" || kind == "result" || kind == "merge",
+          "{}: \"kind\": expected \"experiment\", \"published\", \"result\" or \"merge\", found "
+          "\"{}\"",
+          fields.place(), printable(kind));
     check(std::find(introduced.begin(), introduced.end(), name) != introduced.end(),
           "{}: \"experiment\": expected one that an earlier line of kind \"experiment\" "
           "introduces, found \"{}\"",
-          fields.place(), name);
+          fields.place(), printable(name));
     if (kind == "published")
       add(named(experiments, name), read_published(fields));
+    else if (kind == "merge")
+      add_merge(named(experiments, name).merges, read_merge(fields));
     else
       add(named(experiments, name), read_outcome(fields));
   }
