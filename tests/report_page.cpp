@@ -147,6 +147,52 @@ TEST_SUITE("report") {
                    "100 · accuracy of the reconstructed answers of model j / accuracy of model j"));
   }
 
+  TEST_CASE("rows of one method are told apart by what differs, and memory stands beside time") {
+    const Folders folders;
+    Run run = read_run(folders.merge);
+    nlohmann::json& rows = run.result["rows"];
+    rows[1].update({{"points", 100},
+                    {"fisher", "gaussian"},
+                    {"fisher_data", "own"},
+                    {"damping", 0},
+                    {"peak_bytes", 13107200}});
+    rows.push_back(rows[1]);
+    rows[2].update({{"points", 1000}, {"normalised_decoding_accuracy", 94.1}});
+    rows.push_back(rows[2]);
+    rows[3].update({{"fisher", "classification"}, {"normalised_decoding_accuracy", 99}});
+    rows.push_back(rows[2]);
+    rows[4].update({{"method", "rebasin+coin"}});
+    const Table table = merge_table({run});
+    std::vector<std::string> names;
+    for (const Row& row : table.sections[0].rows) names.push_back(row.cells[0]);
+    CHECK(names == std::vector<std::string>{
+                       "Replication: each model twice", "Plain average of the weights",
+                       "COIN: Fisher-weighted average, P\u00a0=\u00a0100, Gaussian",
+                       "COIN: Fisher-weighted average, P\u00a0=\u00a01,000, Gaussian",
+                       "COIN: Fisher-weighted average, P\u00a0=\u00a01,000, classification",
+                       "Git Re-Basin, then COIN, P\u00a0=\u00a01,000, Gaussian"});
+    CHECK(table.sections[0].rows[1].cells[9] == "–");
+    CHECK(table.sections[0].rows[2].cells[9] == "12.5");
+    // The sentence is of COIN as published, from most points.
+    CHECK(contains(meaning_of_merges({run}), "COIN gives back 94.1 %"));
+  }
+
+  TEST_CASE("a merge without data has no score, and is in no table") {
+    const Folders folders;
+    Run run = read_run(folders.merge);
+    run.header["dataset"] = nlohmann::json::array();
+    for (auto& row : run.result["rows"]) row.erase("normalised_decoding_accuracy");
+    CHECK(merge_table({run}).empty());
+    CHECK(meaning_of_merges({run}) == "");
+  }
+
+  TEST_CASE("forms of a data set are named after it") {
+    CHECK(written_name("mnist-rgb32") == "MNIST in 3×32×32");
+    CHECK(written_name("fashion-mnist-rotated") == "Fashion-MNIST turned");
+    CHECK(written_name("mnist-rotated-rgb32") == "MNIST turned in 3×32×32");
+    CHECK(written_name("mine") == "mine");
+  }
+
   TEST_CASE("the page is well-formed and fetches nothing") {
     const Folders folders;
     const std::string out = page(folders.runs());
@@ -274,6 +320,10 @@ TEST_SUITE("report") {
     CHECK(contains(error_of(folders.merge), "expected an array \"rows\""));
     test::write_text(folders.merge / "result.json", "{\"rows\":[{\"method\":\"coin\"}]}");
     CHECK(contains(error_of(folders.merge), "lacks \"method\" or"));
+    test::write_text(
+        folders.merge / "result.json",
+        R"({"rows":[{"method":"coin","normalised_decoding_accuracy":90,"points":-1}]})");
+    CHECK(contains(error_of(folders.merge), "\"points\" is -1, expected a number from 0 on"));
     Safetensors file;
     file.tensors = {{"inputs", Tensor::zeros({1, 2, 2, 2, 1}, DType::u8)},
                     {"parities", Tensor::zeros({1, 1, 2, 3, 1})}};
