@@ -360,6 +360,7 @@ TEST_SUITE("report") {
     std::vector<json> lines;
     for (const int points : {100, 200, 400})
       lines.push_back(test::merge_line("distill", points, 1, 80, 4));
+    lines.push_back(by(lines.front(), "gaussian", "union", 0));
     const std::vector<Chart> curves = distillation_charts(merge_places(read_merges(lines))[0]);
     REQUIRE(curves.size() == 1);
     REQUIRE(curves[0].series.size() == 4);

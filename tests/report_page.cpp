@@ -173,6 +173,9 @@ TEST_SUITE("report") {
                        "Git Re-Basin, then COIN, P\u00a0=\u00a01,000, Gaussian"});
     CHECK(table.sections[0].rows[1].cells[9] == "–");
     CHECK(table.sections[0].rows[2].cells[9] == "12.5");
+    CHECK(table.sections[0].rows[0].cells[6] == "100 %");
+    run.result["replication_extra_machines_percent"] = 200;
+    CHECK(merge_table({run}).sections[0].rows[0].cells[0] == "Replication: each model 3 times");
     // The sentence is of COIN as published, from most points.
     CHECK(contains(meaning_of_merges({run}), "COIN gives back 94.1 %"));
   }

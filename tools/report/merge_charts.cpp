@@ -171,6 +171,7 @@ Chart chart_over_seconds(const MergePlace& place) {
 std::vector<Chart> distillation_charts(const MergePlace& place) {
   std::vector<Chart> charts;
   for (const MergeRow& row : place.rows) {
+    if (place.usual(row.any().method) != &row) continue;
     std::vector<const MergeSetting*> ends;
     for (const MergeSetting& setting : row.settings)
       if (has_curve(setting)) ends.push_back(&setting);

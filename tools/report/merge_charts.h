@@ -14,7 +14,7 @@ std::vector<Chart> merge_charts(const MergePlace& place);
 
 // Normalised decoding accuracy on train and test images over epochs of distilling, at the smallest
 // and the largest P that have a curve; bands: 95 % intervals over seeds. A chart for each method with
-// curves.
+// curves, of its usual row.
 std::vector<Chart> distillation_charts(const MergePlace& place);
 // Normalised decoding accuracy over P: COIN, RegMean, distillation, the two best other methods, and
 // the plain average as a level. Each by its usual Fisher, data, damping and weights.

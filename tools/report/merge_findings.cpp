@@ -31,11 +31,18 @@ bool passes(const Pair& pair) { return pair.distill->score().mean > pair.coin->s
 
 std::string took(const MergeSetting& setting) { return elapsed(setting.seconds().mean); }
 
+// With spaces where no line breaks.
+std::string unbroken(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += c == ' ' ? "\u00a0" : std::string(1, c);
+  return out;
+}
+
 // "86.2 % against 76.0 % of COIN (10.2 ± 1.4 points)", numbers and their signs unbroken.
 std::string against(const MergeSetting& a, const MergeSetting& b, const char* whose = "") {
   const auto by = difference(a, b);
   return fmt::format("{:.1f}\u00a0% against {:.1f}\u00a0%{}{}", a.score().mean, b.score().mean,
-                     whose, by ? fmt::format(" ({} points)", score_cell(by)) : "");
+                     whose, by ? fmt::format(" ({} points)", unbroken(score_cell(by))) : "");
 }
 
 // The seconds of distilling and the epoch after which its mean test score is above `coin`, as far as

@@ -152,7 +152,7 @@ Table merge_table(const std::vector<Run>& runs) {
        {"All answer", "accuracy, mean", true, "all answer"},
        {"Recon\u00adstructed answer", "accuracy, mean", true, "reconstructed"},
        {"Normalised decoding accuracy", "", true, "normalised"},
-       {"Recovery\u2011accuracy", "mean", true, "recovery"},
+       {"Recovery", "accuracy, mean", true, "recovery"},
        {"Reconstructed, by task", "accuracy", false, "", false},
        {"Extra machines", "", true, "extra"},
        {"Encode, decode", "µs a query", true, "encode, decode"},
@@ -175,9 +175,14 @@ Table merge_table(const std::vector<Run>& runs) {
           fmt::format("{} models {} on {}", first.value("tasks", json::array()).size(),
                       text(run, "model").value_or("of unknown architecture"), dataset_name(run)),
           {}};
+      // As many copies as there are coded models survive as many losses.
+      const double copies = number(run, "replication_extra_machines_percent").value_or(100);
+      const std::string replication =
+          copies == 100 ? "Replication: each model twice"
+                        : fmt::format("Replication: each model {:.3g} times", 1 + copies / 100);
       section.rows.push_back(
-          {{"Replication: each model twice", percent(base), percent(base), "100.0 %", percent(1.0),
-            by_task(first, "base_accuracy"), "100 %", "0, 0", "–", "–"},
+          {{replication, percent(base), percent(base), "100.0 %", percent(1.0),
+            by_task(first, "base_accuracy"), fmt::format("{:.3g} %", copies), "0, 0", "–", "–"},
            true});
       const Differing differing(*rows);
       for (const json& row : *rows)

@@ -170,7 +170,7 @@ std::string page(const std::vector<Run>& runs, const std::vector<Experiment>& ex
   add_table(out, code_table(codes), "results", figure(late_chart(codes)));
   for (const Experiment& experiment : all_experiments(runs, experiments))
     out += experiment_section(experiment);
-  add_table(out, merge_table(runs), "results");
+  add_table(out, merge_table(runs), "results dense");
   add_table(out, classifier_table(runs), "results");
   add_pictures(out, runs);
   add_curves(out, runs);
