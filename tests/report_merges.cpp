@@ -11,6 +11,7 @@
 #include "kernels/check.h"
 #include "report_results.h"
 #include "tools/report/experiment_page.h"
+#include "tools/report/experiment_tables.h"
 #include "tools/report/merge_charts.h"
 #include "tools/report/merge_findings.h"
 #include "tools/report/merge_tables.h"
@@ -375,6 +376,22 @@ TEST_SUITE("report") {
     CHECK(first[2] == "11");
     CHECK(first[6] == "merge_models --method all --seed 1");
     CHECK(merge_origin_table({}).empty());
+  }
+
+  TEST_CASE("what a paper says of merges stands in words, and its figures in a list") {
+    json head = test::experiment_line(), figure = test::published_line("", 0.91);
+    head["notes"] = {"COIN is nearly flat in P <1>"};
+    figure.update({{"base", "mlp"}, {"metric", "normalised_decoding_accuracy"}, {"code", "coin"}});
+    figure.erase("k");
+    figure.erase("r");
+    const Experiment experiment =
+        test::read({head, figure, test::merge_line("coin", 100, 1, 85, 1)})[0];
+    CHECK(contains(experiment_section(experiment), "<dd>COIN is nearly flat in P &lt;1&gt;</dd>"));
+    CHECK(contains(experiment_summary(experiment), "COIN is nearly flat in P <1>\n"));
+    CHECK(published_table(experiment).sections[0].rows[0].cells ==
+          Cells{"COIN", "MNIST, Base-MLP", "", "", "Normalised decoding accuracy", "91.00", ""});
+    CHECK(experiment_tables(experiment).empty());
+    CHECK(cost_table(experiment).empty());
   }
 
   TEST_CASE("page and summary have the merges, escaped") {

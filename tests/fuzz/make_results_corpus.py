@@ -56,7 +56,7 @@ write("extremes", EXPERIMENT, {**RESULT, "values": {**VALUES, "encode_us": 1e308
                                                      "base_multiply_adds": 1e-308}})
 write("far_epochs", EXPERIMENT, {**RESULT, "curve": [{"epoch": 2**53,
                                                      "validation_recovery_accuracy": 0.5}]})
-write("merges", EXPERIMENT, MERGE, {**MERGE, "seed": 2}, {**MERGE, "points": 1000},
+write("merges", {**EXPERIMENT, "notes": ["n"]}, MERGE, {**MERGE, "seed": 2}, {**MERGE, "points": 1000},
       {**MERGE, "fisher": "empirical", "fisher_data": "union", "damping": 0.01},
       {**MERGE, "method": "average", "points": None, "fisher": None}, DISTILL,
       {**DISTILL, "points": 1000, "values": {**MERGE["values"],

@@ -72,6 +72,7 @@ struct Experiment {
   std::string title;   // for headings
   std::string source;  // whose experiment it is; may be empty
   std::vector<std::string> machines, commands;
+  std::vector<std::string> notes;        // what is known of it beside numbers, a paragraph each
   std::vector<std::string> cut;          // what a budget left out, a sentence each
   std::optional<std::int64_t> settings;  // planned
   std::vector<Published> published;

@@ -22,6 +22,7 @@ void add_facts(std::string& out, const Experiment& experiment) {
   };
   out += R"(<dl class="runs">)";
   if (!experiment.source.empty()) add("After", {experiment.source}, false);
+  add("Known of it", experiment.notes, false);
   add("Machine", experiment.machines, false);
   add("Command", experiment.commands, true);
   out += "</dl>";
@@ -66,6 +67,9 @@ std::string experiment_section(const Experiment& experiment) {
 
 std::string experiment_summary(const Experiment& experiment) {
   std::string out = printable(experiment.title) + "\n\n";
+  for (const std::string& note : experiment.notes)
+    for (const std::string& line : wrapped(printable(note), 96)) out += line + "\n";
+  if (!experiment.notes.empty()) out += "\n";
   std::vector<Table> tables = experiment_tables(experiment);
   if (Table table = cost_table(experiment); !is_long(table)) tables.push_back(std::move(table));
   for (const Table& table : tables)

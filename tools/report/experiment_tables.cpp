@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tools/report/markup.h"
+#include "tools/report/merge_settings.h"
 
 namespace understudy::report {
 namespace {
@@ -77,7 +78,7 @@ std::vector<Table> experiment_tables(const Experiment& experiment) {
 
 Table published_table(const Experiment& experiment) {
   Table table{"Other published figures",
-              {{"Code", "", false},
+              {{"Code or method", "", false},
                {"Data and model", "", false},
                {"k", "", true},
                {"r", "", true},
@@ -90,7 +91,7 @@ Table published_table(const Experiment& experiment) {
   for (const Published& p : experiment.published) {
     if (has_a_cell(p) || (of_base_model(p) && in_paper_layout(experiment))) continue;
     section.rows.push_back(
-        {{written_code({.code = p.code, .encoder = p.encoder, .loss = p.loss}),
+        {{written_method(written_code({.code = p.code, .encoder = p.encoder, .loss = p.loss})),
           place_of(Outcome{.dataset = p.dataset, .base = p.base}), p.k ? std::to_string(p.k) : "",
           p.r ? std::to_string(p.r) : "", written_metric(p.metric),
           fmt::format("{:.2f}", 100 * p.value), p.note}});

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::int64_t most_models = 1000, most_points = 1'000'000'000, most_epochs = 1'000'000'000,
                        most_seed = std::int64_t{1} << 53;
-// Beyond these a number is damaged, not measured: of per cent, of seconds, of bytes.
-constexpr double most_percent = 1e6, most_seconds = 1e10, most_bytes = 1e18;
+// Beyond these a number is damaged, not measured; the error of a merge that failed may be large.
+constexpr double most_percent = 1e6, most_seconds = 1e10, most_bytes = 1e18, most_error = 1e30;
 
 constexpr const char* score_key = "normalised_decoding_accuracy";
 
@@ -35,7 +35,7 @@ void read_merge_values(const Fields& fields, std::map<std::string, double>& valu
     check(values.contains(key), "{}: \"{}\": expected a number, found nothing", fields.place(),
           key);
   keep("peak_bytes", bounded(fields, "peak_bytes", most_bytes));
-  keep("relative_output_error", bounded(fields, "relative_output_error", most_percent));
+  keep("relative_output_error", bounded(fields, "relative_output_error", most_error));
   for (const char* key : {"recovery_accuracy", "decoded_accuracy"})
     keep(key, fields.optional_fraction(key));
 }

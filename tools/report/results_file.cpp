@@ -32,6 +32,7 @@ void read_experiment(const Fields& line, Experiment& experiment) {
   experiment.settings = line.optional_whole("settings", 0, most_epochs);
   add_once(experiment.machines, line.text_or("machine", ""));
   add_once(experiment.commands, line.text_or("command", ""));
+  for (const std::string& note : line.texts("notes")) add_once(experiment.notes, note);
   for (const std::string& sentence : line.texts("cut")) add_once(experiment.cut, sentence);
 }
 
