@@ -1,5 +1,5 @@
 // Times whole steps through the engine's public interface: of training (forward, loss, backward,
-// optimiser) and of inference. tools/compare_pytorch.py runs it beside PyTorch on the same numbers;
+// optimiser), of inference, and of Fisher information. tools/compare_pytorch.py runs it beside PyTorch on the same numbers;
 // alone it says how fast this machine is:
 //
 //   build/bin/bench_steps --workload mlp --rounds 5
@@ -77,8 +77,8 @@ double median(std::vector<double> values) {
 void bench_steps(int argc, char** argv) {
   Options options(
       {.name = "bench_steps",
-       .summary = "Times whole steps: of training (forward, loss, backward, optimiser) or of "
-                  "inference.",
+       .summary = "Times whole steps: of training (forward, loss, backward, optimiser), of "
+                  "inference or of Fisher information.",
        .example = "bench_steps --workload mlp --rounds 5\n"
                   "It ends with: {\"median_ms\":0.81,...}"},
       {},

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Times steps of training and inference here and in PyTorch: same numbers, same threads, one run.
+"""Times steps of training, inference and Fisher information here and in PyTorch: same numbers, same
+threads, one run.
 
     tools/compare_pytorch.py                    every workload, as many threads as cores
     tools/compare_pytorch.py mlp --threads 2
@@ -8,8 +9,9 @@ First both sides take one step from the same weights and batch, and their losses
 agree. Then they take turns, a round each, so that a machine that slows down slows both. The last
 line of a workload is the ratio of the medians: 1.5 means a step here takes 1/1.5 of PyTorch's time.
 
-PyTorch runs eager, with whichever order of axes and implementation of its optimiser is fastest on
-this machine. Exit status: 0 done, 1 results differ, 2 wrong usage, 77 PyTorch is not installed.
+PyTorch runs eager, with whichever order of axes, implementation of its optimiser and way to
+per-sample gradients is fastest on this machine. Exit status: 0 done, 1 results differ, 2 wrong usage,
+77 PyTorch is not installed.
 """
 import argparse
 import json
@@ -224,17 +226,27 @@ class ResNet:
         return {"images": self.images, "labels": self.labels, **named("model", self.model)}
 
 
+def give_statistics(model):
+    """Batch norms' running statistics as after training, not 0 and 1."""
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5)
+
+
+def floating_buffers(prefix, model):
+    return {f"{prefix}.{name}": buffer for name, buffer in model.named_buffers()
+            if buffer.is_floating_point()}
+
+
 class ResNetInfer:
     """ResNet-18 (width 64) in evaluation mode, batch of 64 images of 32x32x3"""
     batch = 64
 
     def __init__(self, variant):
         self.model = ResNet18()
-        for name, buffer in self.model.named_buffers():
-            if name.endswith("running_mean"):
-                buffer.normal_(0, 0.1)
-            elif name.endswith("running_var"):
-                buffer.uniform_(0.5, 1.5)
+        give_statistics(self.model)
         self.model.eval().to(memory_format=variant["format"])
         self.images = torch.randn(self.batch, 3, 32, 32).contiguous(memory_format=variant["format"])
         self.logits = torch.zeros(self.batch, 10)
@@ -246,14 +258,80 @@ class ResNetInfer:
             return self.logits.square().mean()
 
     def tensors(self):
-        buffers = {f"model.{name}": buffer for name, buffer in self.model.named_buffers()
-                   if buffer.is_floating_point()}
-        return {"images": self.images, "logits": self.logits, **named("model", self.model), **buffers}
+        return {"images": self.images, "logits": self.logits, **named("model", self.model),
+                **floating_buffers("model", self.model)}
 
 
 class ResNetInferOne(ResNetInfer):
     """ResNet-18 (width 64) in evaluation mode, one image of 32x32x3"""
     batch = 1
+
+
+class Fisher:
+    """Exact diagonal Gaussian Fisher information of ResNet-18 (width 64) on 16 images of 32x32x3"""
+    width, points, classes = 64, 16, 10
+    trial_points = 4     # that the variants are judged by
+    rounds = 3           # at most: a step takes many seconds,
+    warm_up = False      # and is its own warm-up
+    by_tensor = True     # every tensor must agree, not only all together
+    update_tolerance = 1e-3
+
+    def __init__(self, variant, points=None):
+        self.way, self.chunk = variant["way"], variant.get("chunk", 1)
+        self.model = ResNet18(self.width)
+        give_statistics(self.model)
+        self.model.eval().to(memory_format=variant["format"])
+        self.images = torch.randn(points or self.points, 3, 32, 32)
+        self.fisher = {name: torch.zeros_like(p) for name, p in self.model.named_parameters()}
+        self.parameters = {name: p.detach() for name, p in self.model.named_parameters()}
+        self.optimizers = []
+
+    def logits_of(self, parameters, image):
+        return torch.func.functional_call(self.model, parameters, (image.unsqueeze(0),))[0]
+
+    def grad(self):
+        """torch.func: vmap over the images of grad, a class at a time."""
+        def logit(parameters, image, c):
+            return self.logits_of(parameters, image)[c]
+        gradients = torch.func.vmap(torch.func.grad(logit), in_dims=(None, 0, None))
+        for images in self.images.split(self.chunk):
+            for c in range(self.classes):
+                for name, each in gradients(self.parameters, images, c).items():
+                    yield name, each.square_().sum(0)
+
+    def jacrev(self):
+        """torch.func: vmap over the images of jacrev."""
+        jacobians = torch.func.vmap(torch.func.jacrev(self.logits_of), in_dims=(None, 0))
+        for images in self.images.split(self.chunk):
+            for name, each in jacobians(self.parameters, images).items():
+                yield name, each.square_().sum((0, 1))
+
+    def loop(self):
+        """No torch.func: every image and class alone."""
+        names, parameters = zip(*self.model.named_parameters())
+        for image in self.images:
+            logits = self.model(image.unsqueeze(0))[0]
+            for c in range(self.classes):
+                each = torch.autograd.grad(logits[c], parameters, retain_graph=c + 1 < self.classes)
+                yield from ((name, gradient.square()) for name, gradient in zip(names, each))
+
+    def loss(self):
+        self.fisher = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
+        for name, squares in getattr(self, self.way)():
+            self.fisher[name] += squares
+        for total in self.fisher.values():
+            total /= len(self.images)
+        return sum(total.double().sum() for total in self.fisher.values())
+
+    def tensors(self):
+        return {"images": self.images, **named("model", self.model),
+                **floating_buffers("model", self.model),
+                **{f"fisher.{name}": total for name, total in self.fisher.items()}}
+
+
+class NarrowFisher(Fisher):
+    """Exact diagonal Gaussian Fisher information of ResNet-18 (width 16) on 32 images of 32x32x3"""
+    width, points, trial_points = 16, 32, 16
 
 
 # Implementations of the optimisers' update, and orders of axes: of a workload's, the fastest is taken.
@@ -269,6 +347,14 @@ def formats_of(update="fused"):
     return {name: {"optimizer": UPDATES[update], "format": axes} for name, axes in FORMATS.items()}
 
 
+def ways_of(*chunks):
+    ways = {f"torch.func grad by {chunk} {name}": {"way": "grad", "chunk": chunk, "format": axes}
+            for chunk in chunks for name, axes in FORMATS.items()}
+    return {**ways,
+            "torch.func jacrev": {"way": "jacrev", "chunk": 1, "format": FORMATS["NCHW"]},
+            "one by one": {"way": "loop", "format": FORMATS["NCHW"]}}
+
+
 # Name (as bench_steps knows it) -> PyTorch's side, steps in a round, variants. A new workload is a
 # class above and a line here, and its other half in bench_steps/workloads.cpp.
 WORKLOADS = {
@@ -278,6 +364,8 @@ WORKLOADS = {
     "resnet18": (ResNet, 1, formats_of()),
     "resnet18-infer-64": (ResNetInfer, 2, formats_of()),
     "resnet18-infer-1": (ResNetInferOne, 40, formats_of()),
+    "resnet18-fisher": (Fisher, 1, ways_of(4)),
+    "resnet18-w16-fisher": (NarrowFisher, 1, ways_of(4, 16)),
 }
 
 
@@ -293,7 +381,7 @@ def step(side):
 
 
 def milliseconds(side, steps):
-    for _ in range(1 + steps // 10):
+    for _ in range(1 + steps // 10 if getattr(side, "warm_up", True) else 0):
         step(side)
     start = time.perf_counter()
     for _ in range(steps):
@@ -308,13 +396,16 @@ def snapshot(side):
 
 def best_variant(make, variants, seed, steps):
     """Of `variants`, the fastest: its name, a fresh workload, and the milliseconds of all. A PyTorch that
-    lacks one is judged by the others."""
+    lacks one is judged by the others. Long steps are judged by some of their images, and once."""
     timed = {}
+    trial = getattr(make, "trial_points", None)
+    share = trial / make.points if trial else 1
     for name, options in variants.items():
         torch.manual_seed(seed)
         try:
-            side = make(options)
-            timed[name] = statistics.median(milliseconds(side, max(1, steps // 4)) for _ in range(3))
+            side = make(options, trial) if trial else make(options)
+            timed[name] = statistics.median(milliseconds(side, max(1, steps // 4))
+                                            for _ in range(1 if trial else 3)) / share
         except (TypeError, RuntimeError):
             continue
     name = min(timed, key=timed.get)
@@ -325,11 +416,11 @@ def best_variant(make, variants, seed, steps):
 class Ours:
     """bench_steps, started once and given a turn by a line on its stdin."""
 
-    def __init__(self, bench, workload, folder, problem, args, steps):
+    def __init__(self, bench, workload, folder, problem, args, rounds, steps):
         safetensors.numpy.save_file(problem, folder / "problem.safetensors")
         self.process = subprocess.Popen(
             [bench, "--workload", workload, "--problem", folder / "problem.safetensors",
-             "--after", folder / "after.safetensors", "--on-demand", "--rounds", str(args.rounds),
+             "--after", folder / "after.safetensors", "--on-demand", "--rounds", str(rounds),
              "--steps", str(steps), "--threads", str(args.threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.folder = folder
@@ -349,37 +440,44 @@ class Ours:
         return safetensors.numpy.load_file(self.folder / "after.safetensors")
 
 
-def differences(before, ours, theirs, loss):
-    """Relative errors of the loss and of the update, over all parameters."""
-    square = reference = 0.0
+def differences(before, ours, theirs, loss, by_tensor):
+    """Relative errors of the loss, and of the update over all parameters or of the worst tensor."""
+    squares, references = [], []
     for name, start in before.items():
         wide = start.astype(numpy.float64)
         update = theirs[name] - wide
-        square += float((((ours[name] - wide) - update) ** 2).sum())
-        reference += float((update ** 2).sum())
-    return abs(float(ours["loss"][0]) - loss) / abs(loss), (square / reference) ** 0.5
+        squares.append(float((((ours[name] - wide) - update) ** 2).sum()))
+        references.append(float((update ** 2).sum()))
+    if by_tensor:  # that changed on either side
+        error = max((square / max(reference, 1e-300)) ** 0.5
+                    for square, reference in zip(squares, references) if square + reference > 0)
+    else:
+        error = (sum(squares) / sum(references)) ** 0.5
+    return abs(float(ours["loss"][0]) - loss) / abs(loss), error
 
 
 def compare(workload, args):
     make, steps, variants = WORKLOADS[workload]
     steps = args.steps or steps
     update_tolerance = getattr(make, "update_tolerance", UPDATE_TOLERANCE)
+    most_rounds = min(args.rounds, getattr(make, "rounds", args.rounds))
     print(f"\n{workload}: {make.__doc__}")
     variant, side, timed = best_variant(make, variants, args.seed, steps)
     print("  PyTorch's variants: " + ", ".join(f"{name} {ms:.3f}" for name, ms in timed.items())
           + f" ms a step; taken: {variant}")
     with tempfile.TemporaryDirectory() as folder:
         before = snapshot(side)
-        ours = Ours(args.bench, workload, pathlib.Path(folder), before, args, steps)
+        ours = Ours(args.bench, workload, pathlib.Path(folder), before, args, most_rounds, steps)
         loss = step(side)
         rounds = {"ours": [ours.round()], "theirs": []}  # its first step is taken by now
-        errors = differences(before, ours.after(), snapshot(side), loss)
+        errors = differences(before, ours.after(), snapshot(side), loss,
+                             getattr(make, "by_tensor", False))
         agree = errors[0] <= LOSS_TOLERANCE and errors[1] <= update_tolerance
         print(f"  after one step: loss {loss:.6g}, relative difference {errors[0]:.1e} (at most "
               f"{LOSS_TOLERANCE:g}); update differs by {errors[1]:.1e} (at most {update_tolerance:g}): "
               + ("agree" if agree else "DIFFER"))
         rounds["theirs"].append(milliseconds(side, steps))
-        while len(rounds["theirs"]) < args.rounds:
+        while len(rounds["theirs"]) < most_rounds:
             rounds["ours"].append(ours.round())
             rounds["theirs"].append(milliseconds(side, steps))
         final = ours.answer()
@@ -387,7 +485,7 @@ def compare(workload, args):
     medians = {name: statistics.median(values) for name, values in rounds.items()}
     ratio = medians["theirs"] / medians["ours"]
     ranges = {name: f"{min(values):.3f} to {max(values):.3f}" for name, values in rounds.items()}
-    print(f"  PyTorch    {medians['theirs']:9.3f} ms a step, median of {args.rounds} rounds of {steps}"
+    print(f"  PyTorch    {medians['theirs']:9.3f} ms a step, median of {most_rounds} rounds of {steps}"
           f" ({ranges['theirs']})")
     print(f"  understudy {medians['ours']:9.3f} ms a step, {final['instruction_set']}"
           f" ({ranges['ours']})")
@@ -399,7 +497,8 @@ def compare(workload, args):
     print(f"  ratio      {ratio:9.2f} x PyTorch ({best:.2f} between the best rounds)" if agree
           else "  no ratio: the results differ")
     return {"workload": workload, "agree": agree, "loss_error": errors[0], "update_error": errors[1],
-            "pytorch_variant": variant, "pytorch_ms": medians["theirs"], "ms": medians["ours"],
+            "pytorch_variant": variant, "pytorch_variants": timed,
+            "pytorch_ms": medians["theirs"], "ms": medians["ours"],
             "ratio": ratio if agree else None,
             "ratio_of_best": best if agree else None, "instruction_set": final["instruction_set"],
             "pytorch_peak_mb": peak, "peak_mb": final["peak_mb"],

@@ -1,17 +1,20 @@
 // What codes add to serving and training: encode, decode, and the Fisher information of a merge.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <utility>
 
+#include "coding/cost.h"
 #include "coding/learned/learned_code.h"
 #include "coding/merging/decode.h"
 #include "coding/merging/fisher.h"
 #include "coding/simulate.h"
 #include "engine/autograd.h"
+#include "engine/ops.h"
 #include "engine/random.h"
 #include "kernels/backend.h"
 #include "models/mlp.h"
+#include "models/registry.h"
 #include "tools/bench_kernels/measurement.h"
 
 namespace understudy::bench {
@@ -103,14 +106,14 @@ Measurement decode_models(std::int64_t rows, Device device) {
 
 // Σ over samples and classes of the squared gradient of that output, one sample at a time.
 std::vector<double> fisher_by_definition(Module& model, const Tensor& inputs) {
+  model.eval();
   std::vector<Tensor> parameters = model.parameters();
   std::vector<double> sums(static_cast<std::size_t>(model.parameter_count()));
   for (std::int64_t i = 0; i < inputs.size(0); ++i)
     for (std::int64_t c = 0; c < classes; ++c) {
       std::vector<double> one(static_cast<std::size_t>(classes));
       one[static_cast<std::size_t>(c)] = 1;
-      model(inputs.alias({1, inputs.size(1)}, {inputs.size(1), 1}, i * inputs.size(1)))
-          .backward(Tensor::from(one, {1, classes}, inputs.device()));
+      model(slice(inputs, 0, i, i + 1)).backward(Tensor::from(one, {1, classes}, inputs.device()));
       std::size_t at = 0;
       for (Tensor& parameter : parameters) {
         for (const double g : parameter.grad().to_vector<double>()) sums[at++] += g * g;
@@ -121,29 +124,25 @@ std::vector<double> fisher_by_definition(Module& model, const Tensor& inputs) {
   return sums;
 }
 
-Measurement fisher(std::int64_t points, Device device) {
+// `flops` a point.
+Measurement fisher(const std::string& name, const std::string& network, const Shape& point,
+                   std::int64_t points, double flops, Device device) {
   Measurement m;
-  m.name = fmt::format("fisher/base_mlp/P{}", points);
-  // One forward pass and one matrix product of squares, and for each class a backward pass that
-  // stops before the inputs.
-  double weights = 0, after_first = 0;
-  for (std::size_t i = 0; i + 1 < base_mlp_widths.size(); ++i) {
-    const auto layer = static_cast<double>(base_mlp_widths[i] * base_mlp_widths[i + 1]);
-    weights += layer;
-    if (i > 0) after_first += layer;
-  }
-  m.flops = 2.0 * static_cast<double>(points) * (2 * weights + classes * after_first);
+  m.name = fmt::format("fisher/{}/P{}", name, points);
+  m.flops = static_cast<double>(points) * flops;
   m.prepare = [=]() -> std::function<void()> {
     Generator generator(1);
-    const auto model = std::make_shared<Mlp>(base_mlp_widths, generator);
+    const std::shared_ptr<Model> model = make_model(network, generator);
     model->to(device);
-    Mlp twin(base_mlp_widths, generator);
-    twin.load_state_dict(model->state_dict());
-    twin.to(DType::f64);
-    twin.to(device);
-    const Tensor inputs = random({points, base_mlp_widths.front()}, 2, device);
+    const std::unique_ptr<Model> twin = make_model(network, generator);
+    twin->load_state_dict(model->state_dict());
+    twin->to(DType::f64);
+    twin->to(device);
+    std::vector<std::int64_t> shape{points};
+    for (int axis = 0; axis < point.rank(); ++axis) shape.push_back(point[axis]);
+    const Tensor inputs = random(Shape(shape), 2, device);
     const auto call = [model, inputs] { return diagonal_fisher(*model, inputs); };
-    const std::vector<double> expected = fisher_by_definition(twin, in_double(inputs));
+    const std::vector<double> expected = fisher_by_definition(*twin, in_double(inputs));
     std::int64_t before = 0;
     for (const NamedTensor& f : call()) {
       check_sample(f.tensor, 1e-4,
@@ -155,6 +154,31 @@ Measurement fisher(std::int64_t points, Device device) {
   return m;
 }
 
+// One forward pass and one matrix product of squares, and for each class a backward pass that stops
+// before the inputs.
+Measurement mlp_fisher(std::int64_t points, Device device) {
+  double weights = 0, after_first = 0;
+  for (std::size_t i = 0; i + 1 < base_mlp_widths.size(); ++i) {
+    const auto layer = static_cast<double>(base_mlp_widths[i] * base_mlp_widths[i + 1]);
+    weights += layer;
+    if (i > 0) after_first += layer;
+  }
+  return fisher("base_mlp", fmt::format("mlp {}", fmt::join(base_mlp_widths, "-")),
+                {base_mlp_widths.front()}, points, 2 * (2 * weights + classes * after_first),
+                device);
+}
+
+// One forward pass; for each class a backward pass, that stops before the images, and as many
+// multiply-adds again for the squares.
+Measurement resnet_fisher(std::int64_t points, Device device) {
+  const std::string network = "resnet18 3-16-32-64-128-10";
+  const Shape picture{32, 32, 3};
+  const double all = static_cast<double>(*multiply_adds(*make_model(network), picture));
+  const double stem = 32.0 * 32 * 16 * 9 * 3;
+  return fisher("resnet18_w16", network, picture, points, 2 * (all + classes * (2 * all - stem)),
+                device);
+}
+
 }  // namespace
 
 std::vector<Measurement> codes(Device device) {
@@ -162,7 +186,8 @@ std::vector<Measurement> codes(Device device) {
   for (const std::string& encoder : encoder_names()) list.push_back(encode(encoder, device));
   list.push_back(decode(device));
   list.push_back(decode_models(4096, device));
-  list.push_back(fisher(256, device));
+  list.push_back(mlp_fisher(256, device));
+  list.push_back(resnet_fisher(16, device));
   return list;
 }
 

@@ -97,18 +97,31 @@ struct Reference {
       }
     return sum;
   }
-  double weight_gradient(std::int64_t e) const {
+  // Of gradient n, which is one of image n modulo N.
+  double sample_gradient(std::int64_t n, std::int64_t e) const {
     const std::int64_t Q = p.out(), c = e % p.C, s = e / p.C % p.R, r = e / p.C / p.R % p.R;
     const std::int64_t k = e / p.C / p.R / p.R;
     double sum = 0;
-    for (std::int64_t n = 0; n < p.N; ++n)
-      for (std::int64_t row = 0; row < Q; ++row)
-        for (std::int64_t q = 0; q < Q; ++q) {
-          const std::int64_t h = input(row, r), v = input(q, s);
-          if (h < 0 || v < 0) continue;
-          sum += at(dy, ((n * Q + row) * Q + q) * p.K + k) *
-                 at(x, ((n * p.S + h) * p.S + v) * p.C + c);
-        }
+    for (std::int64_t row = 0; row < Q; ++row)
+      for (std::int64_t q = 0; q < Q; ++q) {
+        const std::int64_t h = input(row, r), v = input(q, s);
+        if (h < 0 || v < 0) continue;
+        sum += at(dy, ((n * Q + row) * Q + q) * p.K + k) *
+               at(x, ((n % p.N * p.S + h) * p.S + v) * p.C + c);
+      }
+    return sum;
+  }
+  double weight_gradient(std::int64_t e) const {
+    double sum = 0;
+    for (std::int64_t n = 0; n < p.N; ++n) sum += sample_gradient(n, e);
+    return sum;
+  }
+  double squared_gradients(std::int64_t gradients, std::int64_t e) const {
+    double sum = 0;
+    for (std::int64_t n = 0; n < gradients * p.N; ++n) {
+      const double one = sample_gradient(n, e);
+      sum += one * one;
+    }
     return sum;
   }
   double expected(Pass pass, std::int64_t e) const {
@@ -143,6 +156,33 @@ Measurement measurement(const Problem& p, Pass pass, ConvAlgorithm algorithm, De
     const Reference reference{p, x.to_vector<float>(), w.to_vector<float>(), dy.to_vector<float>()};
     check_sample(out, 3e-5, [&](std::int64_t e) { return reference.expected(pass, e); });
     return timed;
+  };
+  return m;
+}
+
+// For Fisher information, each image with so many gradients (classes).
+Measurement squared_gradients(const Problem& p, std::int64_t gradients, Device device) {
+  Measurement m;
+  m.name = fmt::format("conv/{}/squared_weight_gradients/D{}", p.name(), gradients);
+  m.flops = static_cast<double>(gradients) * p.flops();
+  m.prepare = [=]() -> std::function<void()> {
+    const Conv2d conv{.stride = p.stride, .padding = p.padding, .dilation = p.dilation};
+    const Tensor x = random(p.x(), 1, device);
+    const Tensor dy = random({gradients * p.N, p.out(), p.out(), p.K}, 3, device);
+    Tensor out = Tensor::full(p.w(), std::nan(""), DType::f32, device);
+    const std::function<void()> call = [=]() mutable {
+      std::vector<ConstView> parts;
+      const Tensor one = dy.alias(p.y(), contiguous_strides(p.y()));
+      for (std::int64_t d = 0; d < gradients; ++d)
+        parts.push_back(dy.alias(p.y(), one.strides(), d * one.count()).view());
+      backend(out.device())
+          .conv2d_squared_weight_gradients(out.mutable_view(), parts, x.view(), conv);
+    };
+    call();
+    const Reference reference{p, x.to_vector<float>(), {}, dy.to_vector<float>()};
+    check_sample(out, 3e-5,
+                 [&](std::int64_t e) { return reference.squared_gradients(gradients, e); });
+    return call;
   };
   return m;
 }
@@ -184,6 +224,8 @@ void add(std::vector<Measurement>& list, const std::vector<Problem>& problems, D
 std::vector<Measurement> convolutions(Device device) {
   std::vector<Measurement> list;
   add(list, resnet18(64), device, true);
+  for (const Problem& p : resnet18(64)) list.push_back(squared_gradients(p, 1, device));
+  list.push_back(squared_gradients(resnet18(64).back(), 10, device));
   add(list, resnet18(1), device, false);
   add(list, conv_encoder(), device, true);
   return list;

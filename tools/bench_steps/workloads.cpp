@@ -2,6 +2,7 @@
 
 #include "coding/evaluation.h"
 #include "coding/learned/learned_code.h"
+#include "coding/merging/fisher.h"
 #include "coding/training.h"
 #include "engine/autograd.h"
 #include "engine/ops.h"
@@ -16,6 +17,14 @@ namespace {
 void add(std::vector<NamedTensor>& tensors, const std::string& prefix, Module& module) {
   for (const NamedTensor& parameter : module.named_parameters())
     tensors.push_back({prefix + "." + parameter.name, parameter.tensor});
+}
+
+// Parameters, and what a batch norm in evaluation mode goes by.
+void add_state(std::vector<NamedTensor>& tensors, Module& model) {
+  add(tensors, "model", model);
+  for (const NamedTensor& buffer : model.named_buffers())
+    if (is_floating(buffer.tensor.dtype()))
+      tensors.push_back({"model." + buffer.name, buffer.tensor});
 }
 
 Tensor random_normal(const Shape& shape, Generator& generator) {
@@ -71,15 +80,38 @@ struct Inference : Workload {
   }
   std::vector<NamedTensor> tensors() override {
     std::vector<NamedTensor> all = {{"images", images}, {"logits", logits}};
-    add(all, "model", *model);
-    for (const NamedTensor& buffer : model->named_buffers())
-      if (is_floating(buffer.tensor.dtype()))
-        all.push_back({"model." + buffer.name, buffer.tensor});
+    add_state(all, *model);
     return all;
   }
 
   std::unique_ptr<Model> model;
   Tensor images, logits;
+};
+
+// Exact Gaussian Fisher information of a classifier on some images (coding/merging/fisher.h).
+struct Fisher : Workload {
+  Fisher(std::unique_ptr<Model> classifier, const Shape& batch, Generator& generator)
+      : model(std::move(classifier)), images(random_normal(batch, generator)) {
+    for (const NamedTensor& parameter : model->named_parameters())
+      fisher.push_back({parameter.name, Tensor::zeros(parameter.tensor.shape())});
+  }
+  double step() override {
+    fisher = diagonal_fisher(*model, images);
+    double trace = 0;
+    for (const NamedTensor& diagonal : fisher) trace += sum(diagonal.tensor).item();
+    return trace;
+  }
+  std::vector<NamedTensor> tensors() override {
+    std::vector<NamedTensor> all = {{"images", images}};
+    add_state(all, *model);
+    for (const NamedTensor& diagonal : fisher)
+      all.push_back({"fisher." + diagonal.name, diagonal.tensor});
+    return all;
+  }
+
+  std::unique_ptr<Model> model;
+  Tensor images;
+  std::vector<NamedTensor> fisher;
 };
 
 // A learned code over a frozen Base-MLP: k = 2, r = 1, 64 groups a step, each under both losses of
@@ -107,8 +139,8 @@ struct CodeTraining : Workload {
   GroupBatch batch;
 };
 
-std::unique_ptr<Model> resnet18(Generator& generator) {
-  return std::make_unique<ResNet18>(resnet18_widths({32, 32, 3}, 64, 10), true, generator);
+std::unique_ptr<Model> resnet18(Generator& generator, std::int64_t width = 64) {
+  return std::make_unique<ResNet18>(resnet18_widths({32, 32, 3}, width, 10), true, generator);
 }
 
 std::unique_ptr<Workload> mlp(Generator& generator) {
@@ -131,6 +163,12 @@ std::unique_ptr<Workload> resnet_infer(Generator& generator) {
 std::unique_ptr<Workload> resnet_infer_one(Generator& generator) {
   return std::make_unique<Inference>(resnet18(generator), Shape{1, 32, 32, 3}, generator);
 }
+std::unique_ptr<Workload> resnet_fisher(Generator& generator) {
+  return std::make_unique<Fisher>(resnet18(generator), Shape{16, 32, 32, 3}, generator);
+}
+std::unique_ptr<Workload> narrow_resnet_fisher(Generator& generator) {
+  return std::make_unique<Fisher>(resnet18(generator, 16), Shape{32, 32, 32, 3}, generator);
+}
 
 // A new workload is a function above, a line here, and its other half in compare_pytorch.py.
 struct Entry {
@@ -142,7 +180,9 @@ constexpr Entry entries[] = {{"mlp", mlp},
                              {"conv-code", conv_code},
                              {"resnet18", resnet},
                              {"resnet18-infer-64", resnet_infer},
-                             {"resnet18-infer-1", resnet_infer_one}};
+                             {"resnet18-infer-1", resnet_infer_one},
+                             {"resnet18-fisher", resnet_fisher},
+                             {"resnet18-w16-fisher", narrow_resnet_fisher}};
 
 }  // namespace
 

@@ -13,11 +13,12 @@ namespace understudy {
 // A model, its batch, its optimiser where it is trained, and one step of them.
 struct Workload {
   virtual ~Workload() = default;
-  // The loss before the update; of inference the mean square of the logits.
+  // The loss before the update; of inference the mean square of the logits, of Fisher information
+  // its trace.
   virtual double step() = 0;
   // All that a step reads or changes, by the names of the problem file: parameters
-  // "model.0.weight", the batch "images", of inference also "logits". To be overwritten by a
-  // file's values, and written out after a step.
+  // "model.0.weight", the batch "images", of inference also "logits", of Fisher information
+  // "fisher.conv1.weight". To be overwritten by a file's values, and written out after a step.
   virtual std::vector<NamedTensor> tensors() = 0;
 };
 
