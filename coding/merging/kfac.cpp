@@ -69,8 +69,8 @@ class KroneckerSum {
   }
   // Conjugate gradients from 0, preconditioned by the diagonal.
   Tensor solve(const Tensor& right) const {
-    constexpr int most_steps = 100;
-    constexpr double tolerance = 1e-4;  // of the residual, relative
+    constexpr int most_steps = 60;
+    constexpr double tolerance = 1e-3;  // of the residual, relative
     const Tensor known = greater(diagonal_, scale(mean(diagonal_), 1e-9));
     const Tensor one = Tensor::ones({1}, DType::f64, right.device());
     const Tensor precondition = where(known, one / where(known, diagonal_, one), scale(one, 0));
