@@ -1,6 +1,7 @@
 """What the scripts that run the real programs share. Their command line begins BIN_DIR DATA_DIR; the
 data are the bundled samples, so that nothing depends on what a machine has elsewhere.
 """
+import json
 import os
 import shutil
 import subprocess
@@ -35,6 +36,26 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+def without_times(value):
+    """The same without what is measured, and differs from run to run."""
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items()
+                if "seconds" not in k and "_us" not in k and k != "peak_bytes"}
+    return [without_times(v) for v in value] if isinstance(value, list) else value
+
+
+def lines_of(out):
+    return [without_times(json.loads(line))
+            for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def shapes(path):
+    data = path.read_bytes()
+    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    return {name: (entry["dtype"], entry["shape"]) for name, entry in header.items()
+            if name != "__metadata__"}, header.get("__metadata__", {})
 
 
 class InFolder(unittest.TestCase):

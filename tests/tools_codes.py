@@ -1,53 +1,17 @@
-"""Runs train_code and merge_models as a user would: files, messages, exit codes, resumption.
+"""Runs train_code as a user would: files, messages, exit codes, resumption.
 
 tools_codes.py BIN_DIR DATA_DIR [unittest arguments]; ctest runs each test by itself. The data are the
 bundled samples.
 """
 import json
-import shutil
 import signal
 import unittest
 
-from programs import PATIENCE, InFolder, run, start, wait_for
+from programs import PATIENCE, InFolder, lines_of, run, shapes, start, wait_for, without_times
 
 BASE = ["--dataset", "fashion-mnist", "--epochs", "1", "--hidden", "16", "--batch-size", "100"]
 CODE = ["--dataset", "fashion-mnist", "--k", "2", "--epochs", "2", "--validation", "3000",
         "--batch-size", "300", "--threads", "2", "--seed", "5"]
-
-
-def without_times(value):
-    """The same without what differs from run to run."""
-    if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items()
-                if "seconds" not in k and "_us" not in k}
-    return [without_times(v) for v in value] if isinstance(value, list) else value
-
-
-def lines_of(out):
-    return [without_times(json.loads(line))
-            for line in (out / "metrics.jsonl").read_text().splitlines()]
-
-
-def back_to_first_row(out):
-    """Makes a finished merge one that was interrupted after its first method: the checkpoint, which
-    holds no tensors but the rows in its metadata, knows the first alone."""
-    last = out / "last.safetensors"
-    data = last.read_bytes()
-    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
-    metadata = header["__metadata__"]
-    metadata["epoch"] = "1"
-    metadata["text/rows"] = json.dumps(json.loads(metadata["text/rows"])[:1])
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    last.write_bytes(len(text).to_bytes(8, "little") + text)
-    (out / "result.json").unlink()
-
-
-def shapes(path):
-    data = path.read_bytes()
-    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
-    return {name: (entry["dtype"], entry["shape"]) for name, entry in header.items()
-            if name != "__metadata__"}, header.get("__metadata__", {})
 
 
 class Codes(InFolder):
@@ -234,76 +198,6 @@ class Codes(InFolder):
                               "--validation", 500), 2, "--base", "784 expected")
         self.assert_error(run("train_code", *CODE, "--base", self.folder / "nothing"), 1, "nothing")
 
-    def test_merge_files_results_and_resumption(self):
-        other = self.trained("other", "--dataset", "cifar-10-grey28", "--init", self.base)
-        flags = ["--models", f"{self.base},{other}", "--datasets", "fashion-mnist,cifar-10-grey28",
-                 "--points", 100]
-        whole, parts = self.folder / "whole", self.folder / "parts"
-        first = run("merge_models", *flags, "--out", whole)
-        self.assertEqual(first.returncode, 0, first.stderr)
-        self.assertRegex(first.stdout.splitlines()[-1],
-                         r"^normalised decoding accuracy: average .* %, coin .* %, refit .* %, "
-                         r"coin\+refit .* %$")
-        result = json.loads((whole / "result.json").read_text())
-        self.assertEqual([row["method"] for row in result["rows"]],
-                         ["average", "coin", "refit", "coin+refit"])
-        for key in ("test_accuracy", "test_recovery_accuracy", "test_overall_accuracy", "encode_us",
-                    "decode_us", "decode_us_in_batch", "merge_seconds", "seconds"):
-            self.assertIsInstance(result[key], float, key)
-        self.assertEqual(result["encode_us"], 0)  # the merge happened once, before any query
-        best = max(result["rows"], key=lambda row: row["normalised_decoding_accuracy"])
-        self.assertEqual(result["best_method"], best["method"])
-        self.assertEqual(result["test_recovery_accuracy"], best["recovery_accuracy"])
-        self.assertEqual(result["test_overall_accuracy"], best["decoded_accuracy"])
-        self.assertIn("recovered", first.stdout)
-        for row in result["rows"]:
-            for mean, each in (("recovery_accuracy",) * 2, ("decoded_accuracy",) * 2):
-                self.assertAlmostEqual(row[mean], sum(t[each] for t in row["tasks"]) / 2)
-            self.assertAlmostEqual(result["test_accuracy"],
-                                   sum(t["base_accuracy"] for t in row["tasks"]) / 2)
-            own = [100 * t["decoded_accuracy"] / t["base_accuracy"] for t in row["tasks"]]
-            self.assertAlmostEqual(row["normalised_decoding_accuracy"], sum(own) / 2)
-        tensors, metadata = shapes(whole / "coin.safetensors")
-        self.assertEqual(tensors, shapes(self.base / "model.safetensors")[0])
-        self.assertEqual(metadata["merge.method"], "coin")
-        # A coded network is a network: it serves as the base of a code like any other.
-        self.assertEqual(metadata["model"], "mlp 784-16-10")
-
-        # A merge is over too soon to be interrupted at a known place.
-        shutil.copytree(whole, parts)
-        back_to_first_row(parts)
-        (parts / "average.safetensors").unlink()
-        self.assert_error(run("merge_models", *flags, "--out", parts), 2, "--resume")
-        last = run("merge_models", *flags, "--out", parts, "--resume")
-        self.assertEqual(last.returncode, 0, last.stderr)
-        self.assertNotIn("average: normalised", last.stderr)
-        self.assertFalse((parts / "average.safetensors").exists())  # done before, not again
-        self.assertIn("coin: normalised", last.stderr)
-        self.assertEqual(lines_of(whole), lines_of(parts))
-        self.assertEqual(without_times(result),
-                         without_times(json.loads((parts / "result.json").read_text())))
-        self.assertEqual((whole / "model.safetensors").read_bytes(),
-                         (parts / "model.safetensors").read_bytes())
-
-    def test_merge_refuses_what_cannot_be(self):
-        wide = self.trained("wide", "--hidden", "17")
-        pair = ["--datasets", "fashion-mnist,fashion-mnist"]
-        self.assert_error(run("merge_models", *pair), 2, "--models")
-        self.assert_error(run("merge_models", "--models", f"{self.base},{wide}", *pair), 1,
-                          "0.weight", "(16,784)", "(17,784)")
-        same = ["--models", f"{self.base},{self.base}"]
-        self.assert_error(run("merge_models", *same, "--datasets", "mnist"), 2, "1 for 2 models")
-        self.assert_error(run("merge_models", *same, *pair, "--method", "coin+magic"), 2, "magic",
-                          "average, coin, refit")
-        for method, reason in (("coin+", "empty"), ("coin+coin", "twice"), ("coin,coin", "twice"),
-                               ("refit+coin", "would undo")):
-            self.assert_error(run("merge_models", *same, *pair, "--method", method), 2, reason)
-        self.assert_error(run("merge_models", *same, "--datasets", "fashion-mnist,cifar-10"), 2,
-                          "--datasets", "cifar-10", str(self.base), "mlp 784-16-10")
-        self.assert_error(run("merge_models", *same, *pair, "--weights", "1,x"), 2, "'x'")
-        self.assert_error(run("merge_models", *same, *pair, "--weights", "1,-1"), 2, "-1")
-        self.assert_error(run("merge_models", *same, *pair, "--points", 6001), 2, "6001", "6000")
-
     def test_networks_with_convolutions(self):
         deep = self.folder / "deep"
         done = run("train_classifier", "--dataset", "cifar-10", "--model", "resnet18", "--width",
@@ -320,14 +214,7 @@ class Codes(InFolder):
         self.assert_error(run("train_code", "--dataset", "mnist", "--base", deep), 2, "--base",
                           "(N,H,W,3)")
 
-        pair = ["--models", f"{deep},{deep}", "--datasets", "cifar-10,cifar-10", "--points", "10"]
-        merged = self.folder / "merged"
-        self.assert_error(run("merge_models", *pair, "--out", merged), 2, "coin", "conv1.weight",
-                          "average")
-        self.assertFalse(merged.exists())
-        done = run("merge_models", *pair, "--method", "average,refit", "--out", merged)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        report = run("report", deep, code, merged, "--out", self.folder / "report.html")
+        report = run("report", deep, code, "--out", self.folder / "report.html")
         self.assertEqual(report.returncode, 0, report.stderr)
         self.assertIn("resnet18 3-2-4-8-16-10", (self.folder / "report.html").read_text())
 

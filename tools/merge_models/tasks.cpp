@@ -45,7 +45,7 @@ std::vector<std::unique_ptr<Model>> load_models(const std::vector<std::string>& 
     models.push_back(load_model(find_model(file), architecture));
     modules.push_back(models.back().get());
   }
-  check_same_architecture(modules, files);
+  if (files.size() > 1) check_same_architecture(modules, files);
   for (std::size_t i = 1; i < files.size(); ++i)
     check(models[i]->describe() == models[0]->describe(),
           "models of one architecture are needed, but {} is {} and {} is {}", files[0],
