@@ -27,7 +27,7 @@ std::vector<std::string> fisher_kind_names();
 
 struct FisherOptions {
   FisherKind kind = FisherKind::gaussian;
-  std::int64_t batch_size = 64;  // points at once; no influence on the result but by rounding
+  std::int64_t batch_size = 32;  // points at once: memory, and rounding
   std::uint64_t seed = 0;        // of the labels that `sampled` draws
 };
 

@@ -6,6 +6,9 @@
 // with a the row of dy and b the column of windows,
 //   Σ_d (Σ_q a_dq b_q)² = Σ_{q, q'} (Σ_d a_dq a_dq') · (b_q b_q'),
 // which is a product over the pairs q' ≤ q, those with q' < q counted twice, and needs no squares.
+//
+// Of few pixels many meet the zeros around the image: 44 of 144 for a 3×3 window on 4×4 pixels, and
+// 596 of 1224 pairs. A part (r, s) of the window goes over those inside only.
 #include <algorithm>
 
 #include "kernels/cpu/conv_shape.h"
@@ -22,6 +25,42 @@ namespace {
 // thread goes on with from sample to sample (of the second).
 constexpr Index most_packed = 8 << 20, most_sums = 192 << 10;
 
+// The pixels (p, q) of the result whose window part (r, s) is inside the image: a rectangle.
+struct Inside {
+  Index p_begin, p_end, q_begin, q_end;
+
+  Index count() const { return (p_end - p_begin) * (q_end - q_begin); }
+  static Inside of(const ConvShape& s, const WindowPart& part) {
+    const auto [p_begin, p_end] = along(s.P, s.H, s.conv.stride.height, part.h);
+    const auto [q_begin, q_end] = along(s.Q, s.W, s.conv.stride.width, part.w);
+    return {p_begin, p_end, q_begin, q_end};
+  }
+
+ private:
+  // The outputs o with 0 <= o · stride + offset < size.
+  static Chunk along(Index outputs, Index size, Index stride, Index offset) {
+    const Index begin = offset >= 0 ? 0 : std::min(outputs, divide_up(-offset, stride));
+    const Index end = offset >= size ? begin : std::min(outputs, divide_up(size - offset, stride));
+    return {begin, std::max(begin, end)};
+  }
+};
+
+constexpr Index pairs_of(Index pixels) { return pixels * (pixels + 1) / 2; }
+
+// Whether the products over pairs are fewer than those over pixels, each of which takes as long as
+// four for the squares.
+bool pairs_pay(const ConvShape& s, Index gradients) {
+  constexpr Index most_pixels = 64;  // the pairs of more are too many to keep
+  if (s.P * s.Q > most_pixels) return false;
+  Index by_pairs = 0, by_pixels = 0;
+  for (Index e = 0; e < s.R * s.S; ++e) {
+    const Index inside = Inside::of(s, part_of(s, e)).count();
+    by_pairs += pairs_of(inside);
+    by_pixels += gradients * (inside + 4);
+  }
+  return by_pairs < by_pixels;
+}
+
 template <class T>
 struct SquaredGradients {
   SquaredGradients(const ConvShape& shape, T* all_sums, std::span<const ConstView> gradients,
@@ -36,8 +75,8 @@ struct SquaredGradients {
         J(s.R * s.S * s.C),
         tiles(divide_up(s.K, loop.tile_rows)),
         panels(divide_up(J, loop.tile_columns)),
-        pairs(pixels * (pixels + 1) / 2 < D * (pixels + 4)),
-        depth(pairs ? pixels * (pixels + 1) / 2 : pixels),
+        pairs(pairs_pay(s, D)),
+        depth(pairs ? pairs_of(pixels) : pixels),
         factors(pairs ? 1 : D),
         tile_size(depth * loop.tile_rows),
         sample_size(factors * tiles * tile_size) {}
@@ -65,9 +104,12 @@ struct SquaredGradients {
 
     Scratch& scratch = Scratch::of_thread();
     scratch.reserve(Scratch::bytes_of<T>(samples * sample_size) +
-                    Scratch::bytes_of<T>(chunks * own));
+                    Scratch::bytes_of<T>(chunks * own) +
+                    Scratch::bytes_of<Index>((s.R * s.S + 1) * depth));
     T* const packed = scratch.take<T>(samples * sample_size);
     T* const working = scratch.take<T>(chunks * own);
+    orders = scratch.take<Index>((s.R * s.S + 1) * depth);
+    find_orders();
     for (Index first = 0; first < s.N; first += samples) {
       const Index count = std::min(samples, s.N - first);
       const int packers = static_cast<int>(std::min<Index>(chunks, count));
@@ -89,6 +131,31 @@ struct SquaredGradients {
     }
   }
 
+  // For each part of the window, and at the end for all parts together: which elements of the rows'
+  // depth its own are, in order.
+  void find_orders() const {
+    for (Index e = 0; e <= s.R * s.S; ++e) {
+      const Inside inside = part_or_all(e);
+      Index* const order = orders + e * depth;
+      Index count = 0;
+      for (Index p = inside.p_begin; p < inside.p_end; ++p)
+        for (Index q = inside.q_begin; q < inside.q_end; ++q) order[count++] = p * s.Q + q;
+      if (!pairs) continue;
+      for (Index i = count; i-- > 0;)  // from the last, for they overwrite the pixels
+        for (Index j = i + 1; j-- > 0;)
+          order[i * (i + 1) / 2 + j] = order[i] * (order[i] + 1) / 2 + order[j];
+    }
+  }
+  Inside part_or_all(Index e) const {
+    return e < s.R * s.S ? Inside::of(s, part_of(s, e)) : Inside{0, s.P, 0, s.Q};
+  }
+  // The part that all of a panel's columns belong to; R · S where there are several.
+  Index part_of_panel(Index panel) const {
+    const Index first = panel * loop.tile_columns;
+    const Index last = std::min(first + loop.tile_columns, J) - 1;
+    return first / s.C == last / s.C ? first / s.C : s.R * s.S;
+  }
+
   const T* gradient(Index d, Index n) const {
     return dy[static_cast<std::size_t>(d)].template as<T>() + n * pixels * s.K;
   }
@@ -106,35 +173,40 @@ struct SquaredGradients {
                            working + d * one + tile * pixels * loop.tile_rows);
   }
 
-  // Columns [panel · tile_columns, ...) of the windows of sample n: [pixel][tile_columns].
-  void pack_panel(Index n, Index panel, T* to) const {
+  // Columns [panel · tile_columns, ...) of the windows of sample n, [pixel][tile_columns], for the
+  // pixels in `inside`.
+  void pack_panel(Index n, Index panel, const Inside& inside, T* to) const {
     const Index width = loop.tile_columns, last = std::min((panel + 1) * width, J);
     for (Index j = panel * width; j < last;) {
       const Index e = j / s.C, c = j % s.C, columns = std::min(s.C - c, last - j);
-      pack_part(n, part_of(s, e), c, columns, to + j % width);
+      pack_part(n, part_of(s, e), inside, c, columns, to + j % width);
       j += columns;
     }
     if (last % width != 0)
-      loop.pack_columns(pixels, width - last % width, to + last % width, nullptr, 0);
+      loop.pack_columns(inside.count(), width - last % width, to + last % width, nullptr, 0);
   }
 
   // The same for channels [c, c + columns) of one part of the window; zeros outside the image.
-  void pack_part(Index n, const WindowPart& part, Index c, Index columns, T* to) const {
+  void pack_part(Index n, const WindowPart& part, const Inside& wanted, Index c, Index columns,
+                 T* to) const {
     const HeightWidth stride = s.conv.stride;
-    // q with 0 <= q · stride + part.w < W
-    const Index begin = std::min(s.Q, part.w >= 0 ? 0 : divide_up(-part.w, stride.width));
-    const Index end =
-        part.w >= s.W ? begin : std::clamp(divide_up(s.W - part.w, stride.width), begin, s.Q);
-    for (Index p = 0; p < s.P; ++p, to += s.Q * loop.tile_columns) {
-      const Index h = p * stride.height + part.h;
-      const bool inside = h >= 0 && h < s.H;
-      const Index from = inside ? begin : s.Q, until = inside ? end : s.Q;
-      loop.pack_columns(from, columns, to, nullptr, 0);
-      if (from < until)
-        loop.pack_columns(until - from, columns, to + from * loop.tile_columns,
-                          x + ((n * s.H + h) * s.W + from * stride.width + part.w) * s.C + c,
+    const Inside own = Inside::of(s, part);
+    for (Index p = wanted.p_begin; p < wanted.p_end; ++p) {
+      const bool inside = p >= own.p_begin && p < own.p_end && own.q_begin < own.q_end;
+      const Index begin = inside ? own.q_begin : wanted.q_end;
+      const Index end = inside ? own.q_end : wanted.q_end;
+      const auto zeros = [&](Index count) {
+        loop.pack_columns(count, columns, to, nullptr, 0);
+        to += count * loop.tile_columns;
+      };
+      zeros(begin - wanted.q_begin);
+      if (inside) {
+        const Index h = p * stride.height + part.h, w = begin * stride.width + part.w;
+        loop.pack_columns(end - begin, columns, to, x + ((n * s.H + h) * s.W + w) * s.C + c,
                           stride.width * s.C);
-      loop.pack_columns(s.Q - until, columns, to + until * loop.tile_columns, nullptr, 0);
+        to += (end - begin) * loop.tile_columns;
+      }
+      zeros(wanted.q_end - end);
     }
   }
 
@@ -157,13 +229,18 @@ struct SquaredGradients {
           packed + (n - samples.begin) * sample_size + tile_range.begin * tile_size;
       for (Index i = 0; i < count; ++i) {
         T* const to = own_sums + i * panel_sums;
-        pack_panel(n, panel_range.begin + i, columns);
+        const Index e = part_of_panel(panel_range.begin + i);
+        const Inside inside = part_or_all(e);
+        const Index* const order = orders + e * depth;
+        pack_panel(n, panel_range.begin + i, inside, columns);
         if (pairs) {
-          loop.column_pairs(pixels, column_pairs, columns);
-          loop.add_products(tile_count, depth, to, rows, column_pairs);
+          loop.column_pairs(inside.count(), column_pairs, columns);
+          loop.add_products(tile_count, depth, pairs_of(inside.count()), to, rows, order,
+                            column_pairs);
         } else {
           for (Index d = 0; d < D; ++d)
-            loop.add_squares(tile_count, depth, to, rows + d * tiles * tile_size, columns);
+            loop.add_squares(tile_count, depth, inside.count(), to, rows + d * tiles * tile_size,
+                             order, columns);
         }
       }
     }
@@ -195,9 +272,10 @@ struct SquaredGradients {
   const Index D, pixels, J;
   const Index tiles, panels;  // of filters, of columns
   const bool pairs;
-  const Index depth;    // of the products: pixels, or pairs of them
+  const Index depth;    // of the rows: pixels, or pairs of them
   const Index factors;  // products to be squared and added a sample
   const Index tile_size, sample_size;
+  Index* orders = nullptr;  // [part][depth]
 };
 
 }  // namespace

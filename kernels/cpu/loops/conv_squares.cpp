@@ -53,15 +53,19 @@ void column_pairs(Index pixels, T* to, const T* columns) {
 }
 
 template <class T, bool Squared>
-void add_products(Index tiles, Index depth, T* sums, const T* rows, const T* columns) {
+void add_products(Index tiles, Index row_depth, Index depth, T* sums, const T* rows,
+                  const Index* order, const T* columns) {
   constexpr Index L = lanes<T>;
   for (Index tile = 0; tile < tiles; ++tile) {
     Sums<T, R, tile_vectors> products;
     products.clear();
-    const T* a[R];
-    for (int i = 0; i < R; ++i) a[i] = rows + i;
-    products.add(depth, a, R, columns, tile_columns<T>);
-    rows += depth * R;
+    for (Index d = 0; d < depth; ++d) {
+      const T* const row = rows + order[d] * R;
+      const T* a[R];
+      for (int i = 0; i < R; ++i) a[i] = row + i;
+      products.add(1, a, 0, columns + d * tile_columns<T>, 0);
+    }
+    rows += row_depth * R;
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4

@@ -134,7 +134,8 @@ struct ConvLoops {
 };
 
 // The products behind sums of squared gradients. Rows and columns are packed: `rows` is
-// [tile][depth][tile_rows], `columns` [depth][tile_columns], sums [tile · tile_rows][tile_columns].
+// [tile][row_depth][tile_rows], `columns` [depth][tile_columns], sums
+// [tile · tile_rows][tile_columns]. Element i of the columns meets element order[i] of the rows.
 template <class T>
 struct SquareLoops {
   Index tile_rows, tile_columns;
@@ -147,8 +148,9 @@ struct SquareLoops {
   void (*add_row_pairs)(Index pixels, T* to, const T* rows);
   void (*column_pairs)(Index pixels, T* to, const T* columns);
   // sums += (rows · columns)², or without the square.
-  void (*add_squares)(Index tiles, Index depth, T* sums, const T* rows, const T* columns);
-  void (*add_products)(Index tiles, Index depth, T* sums, const T* rows, const T* columns);
+  using Products = void (*)(Index tiles, Index row_depth, Index depth, T* sums, const T* rows,
+                            const Index* order, const T* columns);
+  Products add_squares, add_products;
 };
 
 // What batch norm knows of each channel, for `columns` columns. The last two are null where the
