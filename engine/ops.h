@@ -107,7 +107,8 @@ Tensor conv2d_affine(const Tensor& x, const Tensor& weight, const Tensor& scale,
                      Activation activation = Activation::none);
 // For Fisher information: (K, R, S, C) with, for each weight of filters of this window, the sum over
 // the samples of x (N, H, W, C) and over all dy (N, P, Q, K) of the square of that one sample's
-// gradient. At least one dy. No gradient.
+// gradient. At least one dy. No gradient. Of conv.algorithm there are automatic, implicit and, for
+// 3×3 windows with stride 1, winograd.
 Tensor conv2d_squared_weight_gradients(std::span<const Tensor> dy, const Tensor& x,
                                        HeightWidth window, const Conv2d& conv = {});
 

@@ -165,7 +165,7 @@ class Backend {
 
   // sums (K, R, S, C): of each filter weight the sum, over all samples n and all dy, of the square
   // of that sample's gradient, (Σ over p, q of dy[n, p, q, k] · x[n, h, w, c])². At least one dy
-  // (N, P, Q, K), all of one shape.
+  // (N, P, Q, K), all of one shape. Error for an algorithm that does not apply.
   virtual void conv2d_squared_weight_gradients(const View& sums, std::span<const ConstView> dy,
                                                const ConstView& x, const Conv2d& conv) = 0;
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/check.h"
 #include "tests/conv_reference.h"
 #include "tests/kernels_arrays.h"
 
@@ -34,8 +35,10 @@ std::vector<double> squares_by_definition(const ConvProblem& s, const std::vecto
 }
 
 template <class T>
-void check_squares(const ConvProblem& s, std::size_t gradients) {
-  INFO(s.name() << ", " << gradients << " gradients a sample");
+void check_squares(ConvProblem s, std::size_t gradients,
+                   ConvAlgorithm algorithm = ConvAlgorithm::implicit) {
+  s.conv.algorithm = algorithm;
+  INFO(s.name() << ", " << gradients << " gradients a sample, " << to_string(algorithm));
   const auto x = Array<T>::uniform(s.x(), Layout::dense, 1, -1, 1);
   std::vector<Array<T>> dy;
   for (std::size_t d = 0; d < gradients; ++d)
@@ -55,7 +58,7 @@ void check_squares(const ConvProblem& s, std::size_t gradients) {
       worst = error <= worst ? worst : error;  // NaN stays
       negative = negative || got < 0;
     }
-    CHECK(worst <= 30 * rounding<T> * largest);
+    CHECK(worst <= (algorithm == ConvAlgorithm::implicit ? 30 : 100) * rounding<T> * largest);
     CHECK(!negative);
     CHECK(sums.guards_intact());
   });
@@ -68,6 +71,34 @@ TEST_SUITE("kernels") {
       check_squares<double>(s, 1);
       check_squares<float>(s, 3);
       check_squares<double>(s, 3);
+    }
+  }
+
+  TEST_CASE("squared weight gradients by Winograd are the definition") {
+    for (const ConvProblem& s : conv_problems()) {
+      if (!s.winograd()) continue;
+      for (const std::size_t gradients : {1, 3}) {
+        check_squares<float>(s, gradients, ConvAlgorithm::winograd);
+        check_squares<double>(s, gradients, ConvAlgorithm::winograd);
+      }
+    }
+  }
+  TEST_CASE("squared weight gradients by the algorithm chosen by shape are the definition") {
+    for (const ConvProblem& s : conv_problems())
+      check_squares<float>(s, 2, ConvAlgorithm::automatic);
+    check_squares<float>({3, 16, 16, 70, 40, 3, 3, {.padding = 1}}, 1, ConvAlgorithm::automatic);
+    check_squares<float>({40, 16, 16, 20, 40, 3, 3, {.padding = 1}}, 2, ConvAlgorithm::automatic);
+  }
+  TEST_CASE("an algorithm that does not apply to squared weight gradients is refused by name") {
+    const ConvProblem s{1, 4, 4, 2, 2, 3, 3, {.stride = 2, .padding = 1}};
+    Array<float> x(s.x()), w(s.w()), y(s.y());
+    const std::vector<ConstView> views = {y};
+    for (const ConvAlgorithm algorithm :
+         {ConvAlgorithm::winograd, ConvAlgorithm::product, ConvAlgorithm::few_pixels}) {
+      Conv2d conv = s.conv;
+      conv.algorithm = algorithm;
+      CHECK_THROWS_WITH_AS(cpu_backend().conv2d_squared_weight_gradients(w, views, x, conv),
+                           doctest::Contains(to_string(algorithm)), Error);
     }
   }
 
@@ -90,21 +121,24 @@ TEST_SUITE("kernels") {
   }
 
   TEST_CASE("squared weight gradients have the same bits with any number of threads") {
-    const ConvProblem s{3, 7, 7, 21, 50, 3, 3, {.padding = 1}};
+    ConvProblem s{3, 7, 7, 21, 50, 3, 3, {.padding = 1}};
     const auto x = Array<float>::uniform(s.x(), Layout::dense, 1, -1, 1);
     const std::vector<Array<float>> dy = {Array<float>::uniform(s.y(), Layout::dense, 2, -1, 1)};
     const std::vector<ConstView> views(dy.begin(), dy.end());
     const int before = cpu::num_threads();
-    Array<float> first(s.w());
-    cpu::set_num_threads(1);
-    cpu_backend().conv2d_squared_weight_gradients(first, views, x, s.conv);
-    for (const int threads : {2, 3, 7}) {
-      cpu::set_num_threads(threads);
-      Array<float> sums(s.w());
-      cpu_backend().conv2d_squared_weight_gradients(sums, views, x, s.conv);
-      std::int64_t different = 0;
-      for (std::int64_t i = 0; i < s.w().count(); ++i) different += !(sums[i] == first[i]);
-      CHECK(different == 0);
+    for (const ConvAlgorithm algorithm : {ConvAlgorithm::implicit, ConvAlgorithm::winograd}) {
+      s.conv.algorithm = algorithm;
+      Array<float> first(s.w());
+      cpu::set_num_threads(1);
+      cpu_backend().conv2d_squared_weight_gradients(first, views, x, s.conv);
+      for (const int threads : {2, 3, 7}) {
+        cpu::set_num_threads(threads);
+        Array<float> sums(s.w());
+        cpu_backend().conv2d_squared_weight_gradients(sums, views, x, s.conv);
+        std::int64_t different = 0;
+        for (std::int64_t i = 0; i < s.w().count(); ++i) different += !(sums[i] == first[i]);
+        CHECK(different == 0);
+      }
     }
     cpu::set_num_threads(before);
   }

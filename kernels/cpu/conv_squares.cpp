@@ -11,8 +11,10 @@
 // 596 of 1224 pairs. A part (r, s) of the window goes over those inside only.
 #include <algorithm>
 
+#include "kernels/check.h"
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/conv_windows.h"
+#include "kernels/cpu/conv_winograd.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/parallel.h"
@@ -278,13 +280,31 @@ struct SquaredGradients {
   Index* orders = nullptr;  // [part][depth]
 };
 
+// Measured on AVX2 and AVX-512: an image needs some tiles to be worth the transform of its gradient.
+bool takes_winograd(const ConvShape& s) {
+  constexpr Index fewest_channels = 16, fewest_tiles = 4, tile_pixels = 16;
+  const ConvAlgorithm wanted = s.conv.algorithm;
+  check(wanted == ConvAlgorithm::automatic || wanted == ConvAlgorithm::implicit ||
+            (wanted == ConvAlgorithm::winograd && winograd_applies(s)),
+        "[conv2d_squared_weight_gradients] the algorithm '{}' does not apply; 'automatic' and "
+        "'implicit' always do, 'winograd' to windows of 3x3 with stride 1",
+        understudy::to_string(wanted));
+  if (wanted != ConvAlgorithm::automatic) return wanted == ConvAlgorithm::winograd;
+  if (!winograd_applies(s) || std::min(s.C, s.K) < fewest_channels || s.N == 0) return false;
+  const Index tiles = winograd_tiles(s) / s.N;
+  return tiles >= fewest_tiles && 2 * s.P * s.Q >= tiles * tile_pixels;
+}
+
 }  // namespace
 
 void CpuBackend::conv2d_squared_weight_gradients(const View& sums, std::span<const ConstView> dy,
                                                  const ConstView& x, const Conv2d& conv) {
   const ConvShape s = conv_shape(x.shape, sums.shape, dy[0].shape, conv);
-  with_float(sums.dtype,
-             [&]<class T>(Type<T>) { SquaredGradients<T>(s, sums.as<T>(), dy, x.as<T>()).run(); });
+  const bool winograd = takes_winograd(s);
+  with_float(sums.dtype, [&]<class T>(Type<T>) {
+    if (winograd) return winograd_squared_gradients(s, sums.as<T>(), dy, x.as<T>());
+    SquaredGradients<T>(s, sums.as<T>(), dy, x.as<T>()).run();
+  });
 }
 
 }  // namespace understudy::cpu

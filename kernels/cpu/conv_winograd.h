@@ -9,8 +9,10 @@
 // further than the cache: all steps are done for some tiles at a time (conv_winograd.cpp says how).
 // The input's gradient is the same with the filters turned and transposed; the weight's gradient
 // is Uᵍ = Zᵀ · V with Z the transformed output gradient, summed over all tiles before it becomes
-// filters (conv_winograd_gradient.cpp).
+// filters (conv_winograd_gradient.cpp); or of one image, to be squared (conv_winograd_squares.cpp).
 #pragma once
+
+#include <span>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/conv_shape.h"
@@ -29,5 +31,9 @@ template <class T>
 void winograd_input_gradient(const ConvShape& s, T* dx, const T* dy, const T* w);
 template <class T>
 void winograd_weight_gradient(const ConvShape& s, T* dw, const T* dy, const T* x);
+// Backend::conv2d_squared_weight_gradients.
+template <class T>
+void winograd_squared_gradients(const ConvShape& s, T* sums, std::span<const ConstView> dy,
+                                const T* x);
 
 }  // namespace understudy::cpu

@@ -50,7 +50,7 @@ void by_tiles(const GradientPass<T>& pass) {
   });
   parallel_for(pass.K, 4, [&](Index begin, Index end) {
     loop.filter_gradient(0, 6, end - begin, pass.C, d.at(blocks + begin * d.row_step), chunks, own,
-                         pass.dw + begin * 9 * pass.C, pass.C, false);
+                         pass.dw + begin * 9 * pass.C, pass.C, Accumulate::replace);
   });
 }
 
@@ -125,7 +125,8 @@ void by_filters(const GradientPass<T>& pass) {
               {tiles_soon(pass.x, pass.N, pass.inputs, soon),
                tiles_soon(pass.dy, pass.N, pass.gradients, soon),
                row > 0 ? PrefetchRange{} : PrefetchRange{dw, K * 9, C * bytes, pass.C * bytes}});
-          loop.filter_gradient(row, row + rows, K, C, sums, 1, 0, dw, pass.C, from > 0 || row > 0);
+          loop.filter_gradient(row, row + rows, K, C, sums, 1, 0, dw, pass.C,
+                               from > 0 || row > 0 ? Accumulate::add : Accumulate::replace);
         }
       }
     });

@@ -161,12 +161,15 @@ Measurement measurement(const Problem& p, Pass pass, ConvAlgorithm algorithm, De
 }
 
 // For Fisher information, each image with so many gradients (classes).
-Measurement squared_gradients(const Problem& p, std::int64_t gradients, Device device) {
+Measurement squared_gradients(const Problem& p, std::int64_t gradients, ConvAlgorithm algorithm,
+                              Device device) {
   Measurement m;
-  m.name = fmt::format("conv/{}/squared_weight_gradients/D{}", p.name(), gradients);
+  m.name = fmt::format("conv/{}/D{}_squared_weight_gradients/{}", p.name(), gradients,
+                       to_string(algorithm));
   m.flops = static_cast<double>(gradients) * p.flops();
   m.prepare = [=]() -> std::function<void()> {
-    const Conv2d conv{.stride = p.stride, .padding = p.padding, .dilation = p.dilation};
+    const Conv2d conv{
+        .stride = p.stride, .padding = p.padding, .dilation = p.dilation, .algorithm = algorithm};
     const Tensor x = random(p.x(), 1, device);
     const Tensor dy = random({gradients * p.N, p.out(), p.out(), p.K}, 3, device);
     Tensor out = Tensor::full(p.w(), std::nan(""), DType::f32, device);
@@ -224,8 +227,14 @@ void add(std::vector<Measurement>& list, const std::vector<Problem>& problems, D
 std::vector<Measurement> convolutions(Device device) {
   std::vector<Measurement> list;
   add(list, resnet18(64), device, true);
-  for (const Problem& p : resnet18(64)) list.push_back(squared_gradients(p, 1, device));
-  list.push_back(squared_gradients(resnet18(64).back(), 10, device));
+  for (const Problem& p : resnet18(64))
+    for (const std::int64_t gradients : {1, 10}) {
+      if (gradients > 1 && p.out() > 8) continue;  // where the classes are added up together
+      for (const ConvAlgorithm algorithm :
+           {ConvAlgorithm::automatic, ConvAlgorithm::implicit, ConvAlgorithm::winograd})
+        if (p.has(algorithm, Pass::weight_gradient))
+          list.push_back(squared_gradients(p, gradients, algorithm, device));
+    }
   add(list, resnet18(1), device, false);
   add(list, conv_encoder(), device, true);
   return list;

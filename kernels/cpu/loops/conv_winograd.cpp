@@ -248,7 +248,7 @@ void filters(const FilterPanel<T>& panel, Index first_row, Index last_row, AtPoi
 // Gᵀ m G = Σ over rows i of (Gᵀ eᵢ) (mᵢ G), eᵢ the unit vector.
 template <class T>
 void filter_gradient(int first_row, int last_row, Index K, Index C, AtPoints<T> d, Index copies,
-                     Index copy_step, T* dw, Index dw_channels, bool accumulate) {
+                     Index copy_step, T* dw, Index dw_channels, Accumulate how) {
   constexpr Index L = lanes<T>;
   T weight[6][3];
   for (int row = first_row; row < last_row; ++row) {
@@ -280,7 +280,10 @@ void filter_gradient(int first_row, int last_row, Index K, Index C, AtPoints<T> 
 #pragma GCC unroll 3
         for (int j = 0; j < 3; ++j) {
           T* const tap = taps + (3 * i + j) * dw_channels;
-          store_some(tap, accumulate ? load_some(tap, n) + sums[i][j] : sums[i][j], n);
+          Vector<T> value = sums[i][j];
+          if (how == Accumulate::add_square) value *= value;
+          if (how != Accumulate::replace) value += load_some(tap, n);
+          store_some(tap, value, n);
         }
     }
 }

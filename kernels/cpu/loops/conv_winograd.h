@@ -44,6 +44,9 @@ struct PrefetchRange {
   std::int64_t rows, bytes, step;
 };
 
+// What a new result becomes of an old one.
+enum class Accumulate : std::uint8_t { replace, add, add_square };
+
 template <class T>
 struct WinogradLoops {
   std::int64_t panel_columns;  // of u: filters that one product computes together
@@ -78,11 +81,11 @@ struct WinogradLoops {
   void (*filter_products)(std::int64_t points, std::int64_t tiles, std::int64_t K, std::int64_t C,
                           AtPoints<T> d, AtPoints<T> z, AtPoints<T> v, bool accumulate,
                           const PrefetchRange (&soon)[3]);
-  // dw = or += what the points of rows [first_row, last_row) of the six, in the sum of `copies`
-  // d's, give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
+  // To dw: what the points of rows [first_row, last_row) of the six, in the sum of `copies` d's,
+  // give to the gradient of K filters for C channels. A filter's taps are dw_channels apart.
   void (*filter_gradient)(int first_row, int last_row, std::int64_t K, std::int64_t C,
                           AtPoints<T> d, std::int64_t copies, std::int64_t copy_step, T* dw,
-                          std::int64_t dw_channels, bool accumulate);
+                          std::int64_t dw_channels, Accumulate how);
 };
 
 }  // namespace understudy::cpu
