@@ -21,10 +21,13 @@ void winograd_squared_gradients(const ConvShape& s, T* sums, std::span<const Con
   std::fill_n(sums, s.K * 9 * s.C, T(0));
   if (s.N * s.K * s.C == 0) return;
 
-  // 32 × 64 at 36 points are 300 KB of floats.
-  const Index piece_K = std::min(s.K, round_up(Index{32}, loop.tile_rows));
-  const Index piece_C = std::min(s.C, Index{64});
-  const Index pieces_K = divide_up(s.K, piece_K), pieces_C = divide_up(s.C, piece_C);
+  // 32 × 64 at 36 points are 300 KB of floats; less where there would be too few for the threads.
+  Index piece_K = std::min(s.K, round_up(Index{32}, loop.tile_rows));
+  const Index piece_C = std::min(s.C, Index{64}), pieces_C = divide_up(s.C, piece_C);
+  const auto pieces = [&] { return divide_up(s.K, piece_K) * pieces_C; };
+  while (pieces() % num_threads() != 0 && pieces() < 4 * num_threads() && piece_K > loop.tile_rows)
+    piece_K = round_up(piece_K / 2, loop.tile_rows);
+  const Index pieces_K = divide_up(s.K, piece_K);
   const Block<T> v(tiles, piece_C, line<T>), z(tiles, piece_K, line<T>), d(piece_K, piece_C);
   const Index image_size = pieces_C * v.size(), gradient_size = pieces_K * z.size();
   const Index sample_size = image_size + D * gradient_size;
