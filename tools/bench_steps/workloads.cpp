@@ -164,10 +164,10 @@ std::unique_ptr<Workload> resnet_infer_one(Generator& generator) {
   return std::make_unique<Inference>(resnet18(generator), Shape{1, 32, 32, 3}, generator);
 }
 std::unique_ptr<Workload> resnet_fisher(Generator& generator) {
-  return std::make_unique<Fisher>(resnet18(generator), Shape{16, 32, 32, 3}, generator);
+  return std::make_unique<Fisher>(resnet18(generator), Shape{32, 32, 32, 3}, generator);
 }
 std::unique_ptr<Workload> narrow_resnet_fisher(Generator& generator) {
-  return std::make_unique<Fisher>(resnet18(generator, 16), Shape{32, 32, 32, 3}, generator);
+  return std::make_unique<Fisher>(resnet18(generator, 16), Shape{64, 32, 32, 3}, generator);
 }
 
 // A new workload is a function above, a line here, and its other half in compare_pytorch.py.
