@@ -77,7 +77,7 @@ class ConvolutionFisher : public LayerFisher {
 
  private:
   // Gradients of so few pixels are little to keep, and less to compute for all seeds at once.
-  static constexpr std::int64_t most_pixels = 64;
+  static constexpr std::int64_t most_pixels = 32;
 
   void flush() {
     if (waiting_.empty()) return;
