@@ -290,6 +290,10 @@ TEST_SUITE("coding") {
       merge(problem, recipe, merged);
       CHECK(std::isfinite(output_error(problem, merged)));
     }
+    // A network that trained with its statistics keeps them when its last layer alone is refitted.
+    const auto trained = values(merged.stem.norm->running_mean);
+    merge(problem, "distill+refit", merged);
+    CHECK(values(merged.stem.norm->running_mean) == trained);
   }
 
   TEST_CASE("weights that minimise the worst decoded error are found") {
@@ -366,6 +370,7 @@ TEST_SUITE("coding") {
     CHECK(to_string(needs_of("ties")) == "start");
     CHECK(to_string(needs_of("coin+refit")) == "points, gradients");
     CHECK(to_string(needs_of("regmean")) == "points");
+    CHECK(to_string(MergeNeeds{.points = true, .labels = true}) == "points, labels");
     CHECK(has_method("rebasin+coin", "coin"));
     CHECK(!has_method("regmean-conv", "regmean"));
     check_recipe("rebasin+coin+refit");
@@ -379,5 +384,9 @@ TEST_SUITE("coding") {
                          doctest::Contains("trained from"), Error);
     CHECK_THROWS_WITH_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.5}}, "kfac", merged),
                          doctest::Contains("0 for 2"), Error);
+    CHECK_THROWS_WITH_AS(merge({.models = {&a, &b}, .weights = {1.5, -0.5}}, "average", merged),
+                         doctest::Contains("-0.5"), Error);
+    CHECK_THROWS_WITH_AS(merge({.models = {&a, &b}, .weights = {0.5, 0.5}}, "average", a),
+                         doctest::Contains("one of the models"), Error);
   }
 }

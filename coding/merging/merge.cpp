@@ -36,14 +36,20 @@ const MergeMethod& method_named(const std::string& name) {
                   fmt::join(known, ", ")));
 }
 
-void check_problem(const MergeProblem& problem, const std::string& recipe) {
+void check_problem(const MergeProblem& problem, const std::string& recipe, const Module& merged) {
   const std::size_t n = problem.models.size();
   check_same_architecture(problem.models);
   double total = 0;
-  for (double weight : problem.weights) total += weight;
+  for (double weight : problem.weights) {
+    check(weight >= 0, "[merge] a weight is {}; expected numbers from 0 on", weight);
+    total += weight;
+  }
   check(problem.weights.size() == n && std::abs(total - 1) < 1e-6,
         "[merge] {} weights of sum {} for {} models; expected one each, of sum 1",
         problem.weights.size(), total, n);
+  for (const Module* model : problem.models)
+    check(model != &merged,
+          "[merge] the merged network is one of the models, which stay as they are");
   for (const std::string& step : split_recipe(recipe)) {
     const MergeNeeds& needs = method_named(step).needs;
     const bool fishers_will_do = step == "coin" && !problem.fishers.empty();
@@ -122,6 +128,7 @@ std::vector<double> normalized_weights(std::vector<double> weights, std::size_t 
 std::string to_string(const MergeNeeds& needs) {
   std::vector<std::string> words;
   if (needs.points) words.push_back("points");
+  if (needs.labels) words.push_back("labels");
   if (needs.gradients) words.push_back("gradients");
   if (needs.start) words.push_back("start");
   return words.empty() ? "nothing" : fmt::format("{}", fmt::join(words, ", "));
@@ -152,7 +159,7 @@ const std::vector<MergeMethod>& merge_methods() {
        [](MergeWork& work, Module& merged) { kfac_merge(work, merged); }},
       {"sequential", "refits every layer in turn", {.points = true}, improves, false,
        [](MergeWork& work, Module& merged) { refit_all_layers(work, merged); }},
-      {"refit", "refits the last layer", {.points = true}, improves, false,
+      {"refit", "refits the last layer", {.points = true}, improves, true,
        [](MergeWork& work, Module& merged) { refit_last_layer(work, merged); }},
       {"distill", "trains on the points", {.points = true, .gradients = true}, improves, true,
        [](MergeWork& work, Module& merged) { distill(work, merged); }},
@@ -206,6 +213,7 @@ MergeNeeds needs_of(const std::string& recipe) {
   for (const std::string& step : split_recipe(recipe)) {
     const MergeNeeds& needs = method_named(step).needs;
     all.points |= needs.points;
+    all.labels |= needs.labels;
     all.gradients |= needs.gradients;
     all.start |= needs.start;
   }
@@ -219,7 +227,7 @@ bool has_method(const std::string& recipe, const std::string& method) {
 
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged) {
   check_recipe(recipe);
-  check_problem(problem, recipe);
+  check_problem(problem, recipe, merged);
   MergeWork work{problem, {}};
   average_models(work, merged);
   bool measured = false;  // batch norm's statistics are those of the weights
@@ -228,7 +236,7 @@ void merge(const MergeProblem& problem, const std::string& recipe, Module& merge
     if (method.place == MergeMethod::Place::improves && !measured) restore_batch_norm(work, merged);
     method.apply(work, merged);
     if (method.place == MergeMethod::Place::prepares) average_models(work, merged);
-    measured = method.trains;
+    measured = method.keeps_statistics;
   }
   if (!measured) restore_batch_norm(work, merged);
 }

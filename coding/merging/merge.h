@@ -40,7 +40,8 @@ struct MergeProblem {
 
 // What a method must be given beside the models.
 struct MergeNeeds {
-  bool points = false;     // inputs of every task, without labels
+  bool points = false;     // inputs of every task
+  bool labels = false;     // their classes: never by the method, for the empirical Fisher alone
   bool gradients = false;  // of the models, at those points
   bool start = false;      // the common initialisation
 };
@@ -70,7 +71,9 @@ struct MergeMethod {
   std::string summary;  // a line for people
   MergeNeeds needs;
   Place place;
-  bool trains;  // by gradient steps: batch norm is then not measured again behind it
+  // Batch norm is not measured again behind it: the method trained with the statistics that were
+  // there, or it changes nothing before a batch norm.
+  bool keeps_statistics;
   void (*apply)(MergeWork& work, Module& merged);
 };
 const std::vector<MergeMethod>& merge_methods();
@@ -80,7 +83,8 @@ std::vector<std::string> merge_method_names();
 // "coin+refit", "rebasin+coin". Batch norm's running statistics are measured anew on the points of
 // all tasks before a method that runs the merged network, and at the end; without points they stay
 // the average. UsageError for an unknown, empty or repeated method, and for one that would undo the
-// method before it ("refit+coin"); Error for a problem that is not one.
+// method before it ("refit+coin"); Error for a problem that is not one, and for a `merged` that is
+// one of the models.
 void merge(const MergeProblem& problem, const std::string& recipe, Module& merged);
 // The UsageError of merge(), before any work is done.
 void check_recipe(const std::string& recipe);
