@@ -108,6 +108,10 @@ TEST_SUITE("coding") {
     save();
     change(path, [](Safetensors& file) { file.tensors[0].second.mutable_data<float>()[1] = NAN; });
     refused(model, "has values below 0 or NaN");
+    save();
+    change(path,
+           [](Safetensors& file) { file.tensors[0].second.mutable_data<float>()[1] = INFINITY; });
+    refused(model, "has infinite values");
     save_model(path, model);  // weights are no Fisher information
     refused(model, "has values below 0 or NaN");
 

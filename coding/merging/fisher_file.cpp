@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -43,6 +44,8 @@ std::vector<NamedTensor> fitted(Module& model, const std::vector<NamedTensor>& f
     // Written so that NaN fails.
     else if (theirs.count() > 0 && !(max(reshape(neg(theirs), {-1}), 0).item() <= 0))
       faults.push_back(fmt::format("\"{}\" has values below 0 or NaN", own.name));
+    else if (theirs.count() > 0 && !std::isfinite(max(reshape(theirs, {-1}), 0).item()))
+      faults.push_back(fmt::format("\"{}\" has infinite values", own.name));
     else
       result.push_back({own.name, to(cast(theirs, own.tensor.dtype()), own.tensor.device())});
   }

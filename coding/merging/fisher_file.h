@@ -33,7 +33,7 @@ struct FisherFile {
 };
 // Error that names the file, and the first tensors that `model` has and the file has not, that only
 // the file has, that differ in shape, or that have values which no Fisher information has (below 0,
-// NaN); and when the file says that it belongs to other parameters.
+// infinite, NaN); and when the file says that it belongs to other parameters.
 FisherFile load_fisher(const std::filesystem::path& path, Module& model);
 
 }  // namespace understudy

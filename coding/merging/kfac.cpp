@@ -1,7 +1,6 @@
 // The merge by Kronecker-factored Fisher information: unlike its diagonal it knows which inputs of
 // a layer come together, and which outputs.
 #include <cmath>
-#include <map>
 
 #include "coding/merging/layer_matrices.h"
 #include "coding/merging/merge.h"

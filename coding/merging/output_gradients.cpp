@@ -1,7 +1,6 @@
 #include "coding/merging/output_gradients.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 #include <vector>
 
