@@ -79,6 +79,14 @@ TEST_SUITE("coding") {
                     Error);  // the same row twice tells nothing apart
     CHECK_THROWS_AS(decode_models({coded[0]}, outputs, {weights[0]}, {4}), Error);
     CHECK_THROWS_AS(decode_models(coded, outputs, weights, {1, 1}), Error);
+
+    check_decodable(weights);
+    check_decodable({weights[1]});
+    CHECK_THROWS_WITH_AS(check_decodable({{0.5, 0, 0.5}}), doctest::Contains("model 2 late"),
+                         UsageError);
+    // Told from the others by the first row alone: the second and the last have equal columns.
+    CHECK_THROWS_WITH_AS(check_decodable({weights[0], weights[2]}),
+                         doctest::Contains("models 1 and 3 late"), UsageError);
   }
 
   TEST_CASE("normalised decoding accuracy of an exact code is 100") {

@@ -121,6 +121,10 @@ class Merges(InFolder):
                           "--datasets")
         self.assert_error(run("merge_models", *same, *pair, "--weights", "1,1;1,2;2,1"), 2,
                           "3 coded models for 2")
+        self.assert_error(run("merge_models", *same, *pair, "--weights", "1,0"), 2, "--weights",
+                          "model 2 late")
+        self.assert_error(run("merge_models", *same, *pair, "--weights", "1,1;2,2"), 2, "--weights",
+                          "models 1 and 2 late")
         self.assert_error(run("merge_models", *same, *pair, "--fisher", "exact"), 2, "empirical",
                           "exact")
         self.assert_error(run("merge_models", *same, *pair, "--damping", "-1"), 2, "-1")
@@ -146,7 +150,7 @@ class Merges(InFolder):
             self.assertGreater(row["peak_bytes"], 0)
         needs = {row["method"]: row["needs"] for row in result["rows"]}
         self.assertEqual(needs, {"average": "nothing", "regmean": "points", "refit": "points",
-                                 "coin": "points, gradients"})
+                                 "coin": "points, labels, gradients"})  # of its last row, empirical
         self.assertRegex(done.stdout.splitlines()[-1], r"^normalised decoding accuracy, best: ")
 
     def test_distillation_has_a_curve(self):
@@ -193,6 +197,7 @@ class Merges(InFolder):
                                         f"{files[0]},{files[1]}")
         self.assertIn("not scored", done.stdout)
         self.assertNotIn("tasks", result)
+        self.assertEqual([row["needs"] for row in result["rows"]], ["nothing", "Fisher files"])
         self.assertEqual(shapes(out / "coin.safetensors")[1]["merge.fisher"], "given")
         self.assertNotEqual((out / "coin.safetensors").read_bytes()[-1000:],
                             (out / "average.safetensors").read_bytes()[-1000:])

@@ -1,5 +1,9 @@
 #include "coding/merging/decode.h"
 
+#include <fmt/ranges.h>
+
+#include <numeric>
+
 #include "coding/matrix/dense.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
@@ -10,6 +14,31 @@ namespace {
 // Where the columns of the late models depend on one another, rounding leaves this much of the
 // largest singular value.
 constexpr double dependent = 1e-10;
+
+// B_S: the columns of the late models.
+Matrix columns_of(const std::vector<std::vector<double>>& weights, const std::vector<int>& late) {
+  Matrix b(static_cast<int>(weights.size()), static_cast<int>(late.size()));
+  for (std::size_t a = 0; a < weights.size(); ++a)
+    for (std::size_t j = 0; j < late.size(); ++j)
+      b(static_cast<int>(a), static_cast<int>(j)) = weights[a][static_cast<std::size_t>(late[j])];
+  return b;
+}
+
+bool independent(const std::vector<double>& singular) {
+  return singular.back() > dependent * singular.front();
+}
+
+// The next set of as many out of n, in the order of a dictionary; false after the last.
+bool next_set(std::vector<int>& set, int n) {
+  const int size = static_cast<int>(set.size());
+  for (int i = size - 1; i >= 0; --i) {
+    const int next = set[static_cast<std::size_t>(i)] + 1;
+    if (next > n - size + i) continue;
+    std::iota(set.begin() + i, set.end(), next);
+    return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -34,15 +63,12 @@ ModelDecoding decode_models(const std::vector<Tensor>& coded, const std::vector<
           "[decode_models] late model {} is not one of {}, or is named twice", j, n);
     missing[static_cast<std::size_t>(j)] = true;
   }
-  Matrix b(static_cast<int>(m), static_cast<int>(s));
-  for (std::size_t a = 0; a < m; ++a) {
-    check(weights[a].size() == n, "[decode_models] {} weights for {} models", weights[a].size(), n);
-    for (std::size_t j = 0; j < s; ++j)
-      b(static_cast<int>(a), static_cast<int>(j)) = weights[a][static_cast<std::size_t>(late[j])];
-  }
+  for (const std::vector<double>& row : weights)
+    check(row.size() == n, "[decode_models] {} weights for {} models", row.size(), n);
+  const Matrix b = columns_of(weights, late);
   const std::vector<double> singular = singular_values(b).values;
-  check(singular.back() > dependent * singular.front(),
-        "[decode_models] the weights cannot tell the {} late models apart", s);
+  check(independent(singular), "[decode_models] the weights cannot tell the {} late models apart",
+        s);
   const Matrix inverse = pseudo_inverse(b);
 
   std::vector<Tensor> rest;  // f_c − B_S̄ f_S̄
@@ -67,6 +93,21 @@ ModelDecoding decode_models(const std::vector<Tensor>& coded, const std::vector<
   decoding.amplification = 1 / singular.back();
   decoding.condition = singular.front() / singular.back();
   return decoding;
+}
+
+void check_decodable(const std::vector<std::vector<double>>& weights) {
+  std::vector<int> late(weights.size());
+  std::iota(late.begin(), late.end(), 0);
+  do {
+    if (independent(singular_values(columns_of(weights, late)).values)) continue;
+    std::vector<int> numbers;  // for people
+    for (const int model : late) numbers.push_back(model + 1);
+    const bool one = late.size() == 1;
+    throw UsageError(fmt::format(
+        "with model{} {} late, the coded one{} cannot answer: the columns of their weights are 0 "
+        "or depend on one another",
+        one ? "" : "s", fmt::join(numbers, " and "), one ? "" : "s"));
+  } while (next_set(late, static_cast<int>(weights[0].size())));
 }
 
 }  // namespace understudy

@@ -26,5 +26,8 @@ struct ModelDecoding {
 ModelDecoding decode_models(const std::vector<Tensor>& coded, const std::vector<Tensor>& outputs,
                             const std::vector<std::vector<double>>& weights,
                             const std::vector<int>& late);
+// UsageError, before any work, for weights (m, n) by which some m of the n models cannot be told
+// from m coded ones; it names them, from 1 on.
+void check_decodable(const std::vector<std::vector<double>>& weights);
 
 }  // namespace understudy

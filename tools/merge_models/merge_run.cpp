@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "coding/merging/decode.h"
 #include "coding/merging/fisher_file.h"
 #include "coding/merging/weights_search.h"
 #include "engine/storage.h"
@@ -27,6 +28,25 @@ std::vector<Module*> modules(const std::vector<std::unique_ptr<Model>>& models) 
   std::vector<Module*> all;
   for (const auto& model : models) all.push_back(model.get());
   return all;
+}
+
+std::int64_t bytes_of(const std::vector<std::vector<NamedTensor>>& fishers) {
+  std::int64_t bytes = 0;
+  for (const auto& tensors : fishers)
+    for (const NamedTensor& named : tensors)
+      bytes += named.tensor.count() * static_cast<std::int64_t>(size_of(named.tensor.dtype()));
+  return bytes;
+}
+
+// What the row was given beside the models: Fisher files stand in for what COIN needs.
+std::string needs_in_words(const MergeCase& one) {
+  MergeNeeds needs = needs_of(one.recipe);
+  needs.labels = one.fisher == "empirical";
+  if (one.fisher != "given") return to_string(needs);
+  needs.points = one.points > 0;
+  needs.gradients = has_method(one.recipe, "distill");
+  const std::string others = to_string(needs);
+  return others == "nothing" ? "Fisher files" : "Fisher files, " + others;
 }
 
 }  // namespace
@@ -52,6 +72,11 @@ void MergeRun::load_the_models() {
 
 void MergeRun::load_the_tasks(const std::vector<std::string>& names) {
   if (names.empty()) return;
+  try {
+    check_decodable(weights_);
+  } catch (const UsageError& e) {
+    throw UsageError(fmt::format("--weights '{}': {}", choices_.weights, e.what()));
+  }
   const std::int64_t most = *std::max_element(choices_.points.begin(), choices_.points.end());
   tasks_ = load_tasks(names, common_.data_dir, *models_[0], files_[0], most,
                       searches_weights(choices_) ? choices_.validation : 0, choices_.curve,
@@ -107,18 +132,23 @@ MergeProblem MergeRun::problem_for(const MergeCase& one, const std::vector<doubl
   return problem;
 }
 
-const TimedFishers& MergeRun::fishers_for(const MergeCase& one, const MergeProblem& problem) {
+const MeasuredFishers& MergeRun::fishers_for(const MergeCase& one, const MergeProblem& problem) {
   const std::string key = fmt::format("{} {} {}", one.points, one.fisher, one.fisher_data);
   const auto found = fishers_.find(key);
   if (found != fishers_.end()) return found->second;
+  restart_allocator_peak(common_.device);
+  const std::int64_t before = allocator_statistics(common_.device).bytes_in_use;
   const auto start = Clock::now();
-  TimedFishers timed{fishers_of(problem), 0};
-  timed.seconds = seconds_since(start);
-  return fishers_[key] = std::move(timed);
+  MeasuredFishers measured{.fishers = fishers_of(problem)};
+  measured.seconds = seconds_since(start);
+  measured.bytes = bytes_of(measured.fishers);
+  measured.peak_bytes = allocator_statistics(common_.device).peak_bytes_in_use - before;
+  return fishers_[key] = std::move(measured);
 }
 
 // Scores the network after every epoch, on the points and on some test images.
-void MergeRun::follow_distillation(const MergeCase& one, MergeProblem& problem, json& curve) {
+void MergeRun::follow_distillation(const MergeCase& one, MergeProblem& problem, json& curve,
+                                   double& aside) {
   struct Benches {
     std::vector<Dataset> points;
     std::unique_ptr<DecodingBench> train, test;
@@ -134,10 +164,14 @@ void MergeRun::follow_distillation(const MergeCase& one, MergeProblem& problem, 
     benches->train = std::make_unique<DecodingBench>(problem.models, train);
     benches->test = std::make_unique<DecodingBench>(problem.models, test);
   }
-  problem.distillation.after_epoch = [this, &one, &curve, benches, weights = problem.weights](
+  problem.distillation.after_epoch = [this, &curve, &aside, benches, weights = problem.weights](
                                          const DistillationEpoch& epoch, Module& network) {
+    const auto start = Clock::now();
     if (interrupted()) {
-      progress_.line("interrupted; the methods before this one are saved, continue with --resume");
+      progress_.line(
+          common_.out.empty()
+              ? "interrupted; nothing is saved without --out"
+              : "interrupted; the rows before this one are saved, continue with --resume");
       throw Exit{exit_interrupted};
     }
     if (benches->train)
@@ -149,16 +183,16 @@ void MergeRun::follow_distillation(const MergeCase& one, MergeProblem& problem, 
                        {"normalised_decoding_accuracy",
                         benches->test->score({&network}, {weights}).normalized_decoding_accuracy}});
     progress_.update(rows_done_, fmt::format("epoch {}", epoch.epoch));
+    aside += seconds_since(start);
     return true;
   };
 }
 
 json MergeRun::run(const MergeCase& one) {
   const auto or_null = [](bool there, const json& value) { return there ? value : json(); };
-  const MergeNeeds needs = needs_of(one.recipe);
   json row = {{"label", one.label(choices_)},
               {"method", one.recipe},
-              {"needs", to_string(needs)},
+              {"needs", needs_in_words(one)},
               {"points", or_null(one.points > 0, one.points)},
               {"fisher", or_null(!one.fisher.empty(), one.fisher)},
               {"fisher_data", or_null(!one.fisher_data.empty(), one.fisher_data)},
@@ -170,29 +204,36 @@ json MergeRun::run(const MergeCase& one) {
   for (std::size_t a = 0; a < coded_.size(); ++a) {
     MergeProblem problem = problem_for(one, weights[a]);
     const bool coin = has_method(one.recipe, "coin") && !has_method(one.recipe, "rebasin");
-    restart_allocator_peak(common_.device);
-    const std::int64_t before = allocator_statistics(common_.device).bytes_in_use;
+    std::int64_t held = 0;  // by this row, before it merges
     if (coin && problem.fishers.empty()) {
-      const TimedFishers& timed = fishers_for(one, problem);
-      problem.fishers = timed.fishers;
-      if (a == 0) seconds += timed.seconds;
+      const MeasuredFishers& measured = fishers_for(one, problem);
+      problem.fishers = measured.fishers;
+      held = measured.bytes;
+      peak = std::max(peak, measured.peak_bytes);
+      if (a == 0) seconds += measured.seconds;
     }
+    restart_allocator_peak(common_.device);
+    const std::int64_t before = allocator_statistics(common_.device).bytes_in_use - held;
     if (searches_weights(choices_)) {
       std::vector<const Dataset*> validation;
       for (const Task& task : tasks_) validation.push_back(&task.validation);
+      const auto start = Clock::now();
       const WeightsSearch search = search_weights(problem, one.recipe, *coded_[a], validation);
+      const double searching = seconds_since(start);
+      seconds += searching;
       weights[a] = problem.weights = search.best.weights;
       row["searched"] = {{"error", search.best.worst_decoded_error},
                          {"error_of_equal_weights", search.tries[0].worst_decoded_error},
-                         {"tries", search.tries.size()}};
+                         {"tries", search.tries.size()},
+                         {"seconds", searching}};
     }
     const bool distills = has_method(one.recipe, "distill");
     json followed = json::array();
-    if (distills) follow_distillation(one, problem, followed);
+    double aside = 0;
+    if (distills) follow_distillation(one, problem, followed, aside);
     const auto start = Clock::now();
     merge(problem, one.recipe, *coded_[a]);
-    seconds += distills && choices_.curve > 0 ? followed.back().at("seconds").get<double>()
-                                              : seconds_since(start);
+    seconds += seconds_since(start) - aside;
     if (a == 0) curve = followed;
     peak = std::max(peak, allocator_statistics(common_.device).peak_bytes_in_use - before);
   }

@@ -17,10 +17,12 @@
 
 namespace understudy {
 
-// The Fisher information that several methods share, computed once, with what it cost.
-struct TimedFishers {
+// The Fisher information that several rows share, computed once, with what it cost: each of them
+// counts that as its own.
+struct MeasuredFishers {
   std::vector<std::vector<NamedTensor>> fishers;
   double seconds = 0;
+  std::int64_t bytes = 0, peak_bytes = 0;  // of themselves; while they were computed
 };
 
 class MergeRun {
@@ -52,8 +54,10 @@ class MergeRun {
 
  private:
   MergeProblem problem_for(const MergeCase& one, const std::vector<double>& weights);
-  const TimedFishers& fishers_for(const MergeCase& one, const MergeProblem& problem);
-  void follow_distillation(const MergeCase& one, MergeProblem& problem, nlohmann::json& curve);
+  const MeasuredFishers& fishers_for(const MergeCase& one, const MergeProblem& problem);
+  // `aside` grows by the seconds of following: they are none of the merge's.
+  void follow_distillation(const MergeCase& one, MergeProblem& problem, nlohmann::json& curve,
+                           double& aside);
   void add_scores(const std::vector<std::vector<double>>& weights, nlohmann::json& row);
 
   const MergeChoices& choices_;
@@ -68,7 +72,7 @@ class MergeRun {
   std::vector<std::vector<NamedTensor>> given_fishers_;
   std::vector<Task> tasks_;
   std::unique_ptr<DecodingBench> bench_;
-  std::map<std::string, TimedFishers> fishers_;
+  std::map<std::string, MeasuredFishers> fishers_;
   std::int64_t rows_done_ = 0;
 };
 
