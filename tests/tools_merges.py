@@ -160,6 +160,8 @@ class Merges(InFolder):
             self.assertEqual([point["epoch"] for point in row["curve"]], [1, 2, 3])
             seconds = [point["seconds"] for point in row["curve"]]
             self.assertEqual(seconds, sorted(seconds))
+            # The row has the work before the first epoch too.
+            self.assertGreater(row["seconds"], seconds[-1])
             for point in row["curve"]:
                 for key in ("train_loss", "train_normalised_decoding_accuracy",
                             "normalised_decoding_accuracy"):
@@ -180,6 +182,7 @@ class Merges(InFolder):
         row = result["rows"][0]
         self.assertLessEqual(row["searched"]["error"], row["searched"]["error_of_equal_weights"])
         self.assertAlmostEqual(sum(row["weights"]), 1)
+        self.assertGreater(row["seconds"], row["searched"]["seconds"])
         self.assertIn("β of coin", done.stdout)
 
     def test_fisher_files_replace_data(self):
