@@ -21,8 +21,9 @@ bool looks_at_points(const MergeRow& row) {
 // What the method must be given beside the models; "" for a method that this version does not have.
 std::string needs(const MergeOutcome& merge) {
   try {
-    const std::string needs = to_string(needs_of(merge.method));
-    return merge.fisher == "empirical" ? needs + ", labels" : needs;
+    MergeNeeds needs = needs_of(merge.method);
+    needs.labels = merge.fisher == "empirical";
+    return to_string(needs);
   } catch (const UsageError&) {
     return "";
   }
