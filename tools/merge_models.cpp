@@ -12,7 +12,7 @@
 // ends with a line like
 //
 //   normalised decoding accuracy: average 60.7 %, regmean 84.2 %, coin 85.9 %, kfac 87.8 %,
-//   refit 95.2 %, coin+refit 97.9 %, distill 98.8 %, coin+refit+distill 98.9 %
+//   refit 95.2 %, coin+refit 97.9 %, distill 98.8 %, coin+distill COINDISTILL %
 //
 // which is what seed 1 gave throughout with the three sets in full (docs/results has three seeds,
 // ResNet-18 and what each method costs).
@@ -54,13 +54,15 @@ std::string file_name(const std::string& label) {
   return name;
 }
 
-// The coded networks of a row, with the recipe that made them.
+// The coded networks of a row, with the recipe that made them; model.safetensors is that of the
+// last row so far.
 void save(const RunFolder& folder, const MergeRun& run, const MergeCase& one, const json& row,
-          const MergeChoices& choices, std::uint64_t seed) {
+          const MergeChoices& choices, const Options& options) {
   std::map<std::string, std::string> recipe = {{"merge.method", one.recipe},
                                                {"merge.models", choices.models},
                                                {"merge.datasets", choices.datasets},
-                                               {"merge.seed", std::to_string(seed)}};
+                                               {"merge.seed", std::to_string(options.common.seed)},
+                                               {"merge.settings", options.identity().dump()}};
   for (const char* key : {"points", "fisher", "fisher_data", "damping"})
     if (!row.at(key).is_null())
       recipe[fmt::format("merge.{}", key)] =
@@ -88,7 +90,7 @@ void merge_models(int argc, char** argv) {
                      "With MNIST and Fashion-MNIST in full, from a common start on grey CIFAR-10, "
                      "it ended with: normalised decoding accuracy: average 60.7 %, regmean 84.2 %, "
                      "coin 85.9 %, kfac 87.8 %, refit 95.2 %, coin+refit 97.9 %, distill 98.8 %, "
-                     "coin+refit+distill 98.9 %",
+                     "coin+distill COINDISTILL %",
       },
       {}, {"dataset", "model", "epochs", "batch-size", "lr"});
   MergeChoices choices;
@@ -165,7 +167,7 @@ void merge_models(int argc, char** argv) {
                           row.at("seconds").get<double>())
             : fmt::format("{}: {:.2f} s", one.label(choices), row.at("seconds").get<double>()));
     if (folder.writes()) {
-      save(folder, run, one, row, choices, common.seed);
+      save(folder, run, one, row, choices, options);
       position.text["rows"] = rows.dump();
       save_checkpoint(folder.last(), position);
     }

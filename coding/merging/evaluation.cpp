@@ -24,6 +24,8 @@ Tensor combined(const std::vector<Tensor>& outputs, const std::vector<double>& w
   return sum;
 }
 
+constexpr std::size_t most_models = 24;
+
 double share_agreeing(const std::vector<std::int64_t>& said,
                       const std::vector<std::int64_t>& right) {
   return static_cast<double>(count_agreeing(said, right)) / static_cast<double>(said.size());
@@ -86,6 +88,9 @@ void DecodingBench::add_late_sets(const std::vector<std::vector<Tensor>>& answer
                                   const std::vector<std::vector<double>>& weights,
                                   DecodingScore& score) const {
   const std::size_t n = tests_.size();
+  check(n <= most_models,
+        "[DecodingBench] {} models, whose sets are counted by the bits of one number; at most {}",
+        n, most_models);
   for (std::size_t late = 1; late <= std::min(weights.size(), n); ++late) {
     LateScore sums{.late = static_cast<int>(late)};
     double cases = 0;

@@ -65,15 +65,19 @@ void check_problem(const MergeProblem& problem, const std::string& recipe, const
 // the points of all tasks in turn.
 void restore_batch_norm(const MergeProblem& problem, Module& merged) {
   if (problem.points.empty() || merged.named_buffers().empty()) return;
-  constexpr std::int64_t share = 64;  // of each task in a batch
-  std::int64_t next = 0;
+  // Batches of nearly one size, since each counts alike, with the same share of every task.
+  constexpr std::int64_t most = 64;  // of a task in a batch
+  std::int64_t batches = 1, next = 0;
+  for (const Tensor& points : problem.points)
+    batches = std::max(batches, (points.size(0) + most - 1) / most);
   reestimate_batch_norm(merged, [&] {
+    if (next == batches) return Tensor();
     std::vector<Tensor> parts;
     for (const Tensor& points : problem.points)
-      if (next < points.size(0))
-        parts.push_back(slice(points, 0, next, std::min(next + share, points.size(0))));
-    next += share;
-    return parts.empty() ? Tensor() : concat(parts, 0);
+      parts.push_back(
+          slice(points, 0, points.size(0) * next / batches, points.size(0) * (next + 1) / batches));
+    ++next;
+    return concat(parts, 0);
   });
 }
 
@@ -203,8 +207,8 @@ void check_recipe(const std::string& recipe, Module& model) {
     if (has_method(recipe, "coin") || has_method(recipe, "kfac")) check_fisher(model);
     if (has_method(recipe, "rebasin")) permutation_spec(model);
   } catch (const Error& e) {
-    throw UsageError(fmt::format("merge method \"{}\": {}; \"average\" and \"refit\" need none",
-                                 recipe, e.what()));
+    throw UsageError(fmt::format(
+        "merge method \"{}\": {}; \"average\" and \"refit\" take any network", recipe, e.what()));
   }
 }
 

@@ -13,13 +13,13 @@ namespace understudy {
 namespace {
 
 // What "all" means: the published methods, and what improves on them. TIES joins where --start is.
-const std::vector<std::string> all_methods = {
-    "average", "regmean", "coin", "kfac", "refit", "coin+refit", "distill", "coin+refit+distill"};
+const std::vector<std::string> all_methods = {"average", "regmean",    "coin",    "kfac",
+                                              "refit",   "coin+refit", "distill", "coin+distill"};
 
 std::vector<std::string> parse_methods(const MergeChoices& choices) {
   if (choices.method == "all") {
     std::vector<std::string> methods = all_methods;
-    if (!choices.start.empty()) methods.insert(methods.begin() + 1, "ties");
+    if (!choices.start.empty()) methods.insert(methods.begin() + 1, {"ties", "ties+refit"});
     return methods;
   }
   std::vector<std::string> methods = split_list(choices.method, "--method");
@@ -105,8 +105,9 @@ void add_choices(Options& options, MergeChoices& choices) {
   options.add("distill-lr", &choices.distill_lr, "its learning rate at the start").above(0);
   options.add("distill-batch", &choices.distill_batch, "points in a step of it").at_least(1);
   options
-      .add("distill-seconds", &choices.distill_seconds,
-           "ends distill after the epoch that reaches it; 0: no limit")
+      .add(
+          "distill-seconds", &choices.distill_seconds,
+          "ends distill after the epoch that reaches it, which depends on the machine; 0: no limit")
       .at_least(0);
   options
       .add("curve", &choices.curve,

@@ -272,7 +272,7 @@ void MergeRun::summarize(json& result) const {
   for (const auto& row : rows) seconds += row.at("seconds").get<double>();
   result["model"] = models_[0]->describe();
   result["models"] = models_.size();
-  result["weights"] = weights_;
+  result["weights"] = searches_weights(choices_) ? json() : json(weights_);  // else by row
   result["seconds"] = seconds;
   const auto n = static_cast<double>(models_.size()), m = static_cast<double>(coded_.size());
   result["extra_machines_percent"] = 100 * m / n;
@@ -291,7 +291,8 @@ void MergeRun::summarize(json& result) const {
       measure_decoding(weights_[0], models_[0]->classes(), 64, 51, common_.device);
   result["definition"] = normalized_decoding_definition;
   result["tasks"] = rows.back().at("tasks");
-  result["best"] = best.at("label");  // on the test images
+  result["best"] = best.at("label");
+  result["best_chosen_on"] = "test images";
   result["best_method"] = best.at("method");
   result["test_accuracy"] = base_accuracy;
   result["test_recovery_accuracy"] = best.at("recovery_accuracy");

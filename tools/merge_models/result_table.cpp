@@ -82,7 +82,7 @@ void print_result(const json& result) {
     return;
   }
   print_scores(result);
-  if (result.at("weights").size() > 1) print_late_sets(result);
+  if (result.at("rows").at(0).at("by_late").size() > 1) print_late_sets(result);
   for (const auto& row : result.at("rows"))
     if (row.contains("searched"))
       fmt::print(
