@@ -22,9 +22,9 @@ bool near(double a, double b) { return std::abs(a - b) <= 1e-9; }
 // Two settings of 100 epochs of a second over one base model of 10 s.
 BudgetRequest two_settings() {
   BudgetRequest request;
-  request.base_seconds = {10};
-  request.settings = {{.epochs = 100, .least_epochs = 3, .epoch_seconds = 1},
-                      {.epochs = 100, .least_epochs = 3, .epoch_seconds = 1}};
+  request.models = {{10, {}}};
+  request.settings = {{.after = {0}, .epochs = 100, .least_epochs = 3, .epoch_seconds = 1},
+                      {.after = {0}, .epochs = 100, .least_epochs = 3, .epoch_seconds = 1}};
   return request;
 }
 
@@ -32,9 +32,10 @@ Experiment small_experiment() {
   Experiment experiment;
   experiment.name = "small";
   for (const char* loss : {"mse", "kl", "xent"}) {
-    experiment.settings.push_back(small_setting());
-    experiment.settings.back().loss = loss;
-    experiment.settings.back().epochs = 100;
+    CodeSetting setting = small_setting();
+    setting.loss = loss;
+    setting.epochs = 100;
+    experiment.settings.emplace_back(setting);
   }
   return experiment;
 }
@@ -90,7 +91,7 @@ TEST_SUITE("reproduce") {
     CHECK(near(fit_budget(request).seconds, 0));
 
     request = two_settings();
-    request.settings[0] = {.fixed_seconds = 30};
+    request.settings[0] = {.after = {0}, .fixed_seconds = 30};
     request.seconds = 60;
     CHECK(fit_budget(request).epochs == std::vector<std::int64_t>{0, 20});
     request.settings[1].fixed_seconds = 5;
@@ -120,7 +121,7 @@ TEST_SUITE("reproduce") {
     // A tenth is kept back: 9/10 · 340/3 s = 10 + 3·(2 + 28.7).
     const Selection shrunk = select(340.0 / 3);
     CHECK(shrunk.cut == std::vector<std::string>{"epochs 100 → 28"});
-    CHECK(shrunk.settings.at(2).epochs == 28);
+    CHECK(codes_of(shrunk.settings).at(2).epochs == 28);
     const Selection fewer = select(24 / 0.9);
     CHECK(fewer.settings.size() == 2);
     CHECK(fewer.cut == std::vector<std::string>{
@@ -138,8 +139,8 @@ TEST_SUITE("reproduce") {
     REQUIRE(stored);
     CHECK(stored->cut == fewer.cut);
     CHECK(stored->settings.size() == 2);
-    CHECK(stored->settings.at(1).epochs == 5);
-    CHECK(stored->settings.at(1).loss == "kl");
+    CHECK(codes_of(stored->settings).at(1).epochs == 5);
+    CHECK(codes_of(stored->settings).at(1).loss == "kl");
     for (const auto& [content, message] : std::vector<std::pair<std::string, std::string>>{
              {R"({"key": "a key", "cut": [], "seconds": 1})", "epochs is missing"},
              {R"({"key": "a key", "cut": [], "seconds": 1, "epochs": ["x"]})",
@@ -162,17 +163,17 @@ TEST_SUITE("reproduce") {
     make_run(out.path() / "base-mnist-mlp-seed1", "train_classifier", 8, 8);
     const auto selection =
         select_settings(experiment, out.path(), "cpu", speeds, 1, (2 * 2 + 2 * 40) / 0.9);
-    CHECK(selection.settings.at(0).epochs == 40);
-    CHECK(selection.settings.at(2).epochs == 40);
+    CHECK(codes_of(selection.settings).at(0).epochs == 40);
+    CHECK(codes_of(selection.settings).at(2).epochs == 40);
   }
 
   TEST_CASE("the time that is left comes from what runs have shown") {
     using Phase = ChildState::Phase;
     const TemporaryFolder out;
-    std::vector<Setting> settings = {small_setting(), small_setting(), small_setting()};
+    std::vector<CodeSetting> settings = {small_setting(), small_setting(), small_setting()};
     settings[1].loss = "kl";
     settings[2].k = 5;
-    const Plan plan = make_plan(settings, out.path());
+    const Plan plan = make_plan(settings_of(settings), out.path());
     std::vector<ChildState> states(4);
     Outlook outlook(plan, out.path());
     CHECK_FALSE(outlook.seconds_left(1));

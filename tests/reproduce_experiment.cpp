@@ -27,7 +27,7 @@ Experiment parsed(const std::string& text, const Overrides& overrides = {}) {
 
 std::vector<std::string> texts(const Experiment& experiment) {
   std::vector<std::string> all;
-  for (const Setting& setting : experiment.settings) all.push_back(setting.text());
+  for (const Setting& setting : experiment.settings) all.push_back(text_of(setting));
   return all;
 }
 
@@ -43,7 +43,7 @@ TEST_SUITE("reproduce") {
     CHECK(paper.name == "learning-a-code");
     CHECK(paper.settings.size() == 60);
     std::set<std::string> different, bases;
-    for (const Setting& setting : paper.settings) {
+    for (const CodeSetting& setting : codes_of(paper.settings)) {
       different.insert(setting.text());
       bases.insert(folder_of(setting.base));
       CHECK(setting.epochs == (setting.base.dataset == "cifar-10" ? 2000 : 500));
@@ -53,7 +53,7 @@ TEST_SUITE("reproduce") {
     }
     CHECK(different.size() == 60);
     CHECK(bases.size() == 5);
-    CHECK(paper.settings.front().text() == "mnist mlp k=2 r=1 learned mlp mse aligned");
+    CHECK(text_of(paper.settings.front()) == "mnist mlp k=2 r=1 learned mlp mse aligned");
     const auto figure = paper.published.at(1);
     CHECK(figure.at("metric") == "test_recovery_accuracy");
     CHECK(figure.at("value") == 0.9887);
@@ -94,13 +94,13 @@ TEST_SUITE("reproduce") {
                                    "mnist mlp k=5 r=1 learned mlp mse aligned validation=500",
                                    "mnist mlp k=2,3 r=1 without training: none,replication",
                                    "mnist mlp k=2 r=1 parity-sum mse aligned"});
-    const Setting& first = experiment.settings.front();
+    const CodeSetting first = codes_of(experiment.settings).front();
     CHECK(first.epochs == 9);
     CHECK(first.epochs_published == 0);
     CHECK(first.flags.at(0).name == "validation");
     CHECK(first.flags.at(0).value == "500");
     CHECK(first.base.epochs == 4);
-    CHECK(experiment.settings[4].ks == std::vector<std::int64_t>{2, 3});
+    CHECK(codes_of(experiment.settings)[4].ks == std::vector<std::int64_t>{2, 3});
   }
 
   TEST_CASE("a recipe has other values on a data set, and may stand in a shared file") {
@@ -114,7 +114,7 @@ TEST_SUITE("reproduce") {
                "[[grid]]\nbase = [\"mlp\", \"resnet18\"]\ndataset = [\"mnist\", \"cifar-10\"]\n"
                "epochs = 1\n");
     const auto experiment = read_experiment(folder.path() / "some.toml");
-    const auto& settings = experiment.settings;
+    const auto settings = codes_of(experiment.settings);
     REQUIRE(settings.size() == 4);
     CHECK(settings[0].base.epochs == 4);  // its own comes first
     CHECK(settings[2].base.epochs == 5);
@@ -139,22 +139,23 @@ TEST_SUITE("reproduce") {
         "title = \"t\"\n[base.mlp]\n[base.resnet18]\nwidth = 32\n"
         "[[grid]]\nseed = [7, 8]\nbase = [\"mlp\", \"resnet18\"]\n"
         "dataset = \"mnist\"\npublished-epochs = 500\n";
-    const auto plain = parsed(text);
-    REQUIRE(plain.settings.size() == 4);
-    CHECK(plain.settings[0].base.seed == 7);
-    CHECK(plain.settings[1].base.width == 32);
-    CHECK(plain.settings[2].base.seed == 8);
-    CHECK(plain.settings[2].epochs == 500);
+    const auto plain = codes_of(parsed(text).settings);
+    REQUIRE(plain.size() == 4);
+    CHECK(plain[0].base.seed == 7);
+    CHECK(plain[1].base.width == 32);
+    CHECK(plain[2].base.seed == 8);
+    CHECK(plain[2].epochs == 500);
 
-    const auto other = parsed(text, {.seeds = {1, 2, 3}, .width = 16, .most_epochs = 2});
-    REQUIRE(other.settings.size() == 6);
-    CHECK(other.settings[1].base.label() == "resnet18w16");
-    CHECK(other.settings[0].base.label() == "mlp");
-    CHECK(other.settings[1].base.seed == 1);  // all of a seed before the next
-    CHECK(other.settings[2].base.seed == 2);
-    CHECK(other.settings[0].epochs == 2);
-    CHECK(other.settings[0].least_epochs == 2);
-    CHECK(other.settings[0].epochs_published == 500);
+    const auto other =
+        codes_of(parsed(text, {.seeds = {1, 2, 3}, .width = 16, .most_epochs = 2}).settings);
+    REQUIRE(other.size() == 6);
+    CHECK(other[1].base.label() == "resnet18w16");
+    CHECK(other[0].base.label() == "mlp");
+    CHECK(other[1].base.seed == 1);  // all of a seed before the next
+    CHECK(other[2].base.seed == 2);
+    CHECK(other[0].epochs == 2);
+    CHECK(other[0].least_epochs == 2);
+    CHECK(other[0].epochs_published == 500);
   }
 
   TEST_CASE("errors name file, line, key and what was expected") {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tools/reproduce/experiment.h"
 
@@ -43,11 +44,39 @@ inline void make_run(const std::filesystem::path& folder, const std::string& pro
 }
 
 // mnist, mlp, k = 2, MLPEncoder, mse, seed 1, 10 epochs.
-inline reproduce::Setting small_setting() {
-  reproduce::Setting setting;
+inline reproduce::CodeSetting small_setting() {
+  reproduce::CodeSetting setting;
   setting.base = {.dataset = "mnist", .model = "mlp"};
   setting.epochs = 10;
   return setting;
+}
+
+// mnist and fashion-mnist, mlp, fine-tuned from cifar-10-grey28, COIN at two numbers of points.
+inline reproduce::MergeSetting small_merge() {
+  reproduce::MergeSetting setting;
+  setting.initialisation = "pretrained";
+  setting.start = {.dataset = "cifar-10-grey28", .model = "mlp", .epochs = 5, .purpose = "start"};
+  for (const char* task : {"mnist", "fashion-mnist"})
+    setting.models.push_back({.dataset = task,
+                              .model = "mlp",
+                              .epochs = 3,
+                              .purpose = "tuned",
+                              .start = "cifar-10-grey28"});
+  setting.methods = {"average", "coin"};
+  setting.flags = {{"points", "100,1000"}};
+  return setting;
+}
+
+// Settings of codes, as an experiment has them.
+inline std::vector<reproduce::Setting> settings_of(
+    const std::vector<reproduce::CodeSetting>& codes) {
+  return {codes.begin(), codes.end()};
+}
+inline std::vector<reproduce::CodeSetting> codes_of(
+    const std::vector<reproduce::Setting>& settings) {
+  std::vector<reproduce::CodeSetting> codes;
+  for (const auto& setting : settings) codes.push_back(std::get<reproduce::CodeSetting>(setting));
+  return codes;
 }
 
 }  // namespace understudy::testing

@@ -27,7 +27,7 @@ bool has(const std::string& text, const std::string& part) {
 
 TEST_SUITE("reproduce") {
   TEST_CASE("folders are named by what is in them") {
-    Setting setting = small_setting();
+    CodeSetting setting = small_setting();
     CHECK(folder_of(setting.base) == "base-mnist-mlp-seed1");
     CHECK(folder_of(setting) == code_folder);
     CHECK(folder_of(setting, 30) == "code-mnist-mlp-k2-r1-mlp-mse-epochs30-seed1");
@@ -40,7 +40,7 @@ TEST_SUITE("reproduce") {
     CHECK(folder_of(setting.base) == "base-cifar-10-resnet18w16-seed3");
     CHECK(folder_of(setting) ==
           "code-cifar-10-resnet18w16-k2-r1-mlp-mse-interleaved-augment-none-seed3");
-    Setting parity = small_setting();
+    CodeSetting parity = small_setting();
     parity.code = "parity-sum";
     parity.encoder = "";
     CHECK(folder_of(parity) == "code-mnist-mlp-k2-r1-parity-sum-seed1");
@@ -52,8 +52,8 @@ TEST_SUITE("reproduce") {
 
   TEST_CASE("base models are shared and come first; commands have what determines the result") {
     const TemporaryFolder out;
-    std::vector<Setting> settings = {small_setting(), small_setting(), small_setting(),
-                                     small_setting()};
+    std::vector<CodeSetting> settings = {small_setting(), small_setting(), small_setting(),
+                                         small_setting()};
     settings[0].base.flags = settings[1].base.flags = settings[3].base.flags = {{"hidden", "9"}};
     settings[1].k = 5;
     settings[1].r = 2;
@@ -61,11 +61,11 @@ TEST_SUITE("reproduce") {
     settings[3].codes = {"none", "berrut"};
     settings[3].ks = {2, 3};
     settings[3].rs = {1};
-    const Plan plan = make_plan(settings, out.path());
+    const Plan plan = make_plan(settings_of(settings), out.path());
     REQUIRE(plan.jobs.size() == 6);
-    CHECK(plan.base_of_setting == std::vector<std::size_t>{0, 0, 3, 0});
     CHECK(plan.of_setting == std::vector<std::size_t>{1, 2, 4, 5});
-    CHECK(plan.jobs[2].after == std::vector<std::size_t>{0});
+    for (const auto& [job, base] : {std::pair{1, 0}, {2, 0}, {4, 3}, {5, 0}})
+      CHECK(plan.jobs[job].after == std::vector<std::size_t>{static_cast<std::size_t>(base)});
     CHECK(plan.to_run() == 6);
     CHECK(plan.jobs[0].command() ==
           "train_classifier --dataset mnist --model mlp --hidden 9 --epochs 8 --seed 1 --out "
@@ -82,12 +82,13 @@ TEST_SUITE("reproduce") {
     const Plan same = make_plan({settings[0], settings[1]}, out.path());
     CHECK(same.jobs[1].kind == same.jobs[2].kind);
     CHECK(same.jobs[1].kind != plan.jobs[2].kind);
-    CHECK(has(make_plan(settings, out.path(), "cuda").jobs[1].command(), "--device cuda"));
+    CHECK(has(make_plan(settings_of(settings), out.path(), "cuda").jobs[1].command(),
+              "--device cuda"));
   }
 
   TEST_CASE("one folder for two different runs is refused") {
     const TemporaryFolder out;
-    Setting first = small_setting(), second = small_setting();
+    CodeSetting first = small_setting(), second = small_setting();
     CHECK(make_plan({first, second}, out.path()).jobs.size() == 2);
     second.base.epochs = 9;
     CHECK_THROWS_AS(make_plan({first, second}, out.path()), UsageError);
@@ -113,7 +114,7 @@ TEST_SUITE("reproduce") {
 
   TEST_CASE("other epochs: more will do, fewer get a folder beside them") {
     const TemporaryFolder out;
-    Setting setting = small_setting();
+    CodeSetting setting = small_setting();
     const auto folder = [&] { return make_plan({setting}, out.path()).jobs[1].folder; };
     make_run(out.path() / code_folder, "train_code", 10, 10, code_settings);
     setting.epochs = 6;
@@ -139,7 +140,7 @@ TEST_SUITE("reproduce") {
 
   TEST_CASE("a finished folder that holds another run is refused") {
     const TemporaryFolder out;
-    Setting setting = small_setting();
+    CodeSetting setting = small_setting();
     setting.flags = {{"weight-decay", "0.00001"}};
     setting.base.flags = {{"hidden", "200,100"}, {"nesterov", ""}};
     const std::string name = folder_of(setting);

@@ -22,9 +22,14 @@ Experiment small_experiment() {
   Experiment experiment;
   experiment.name = "small";
   experiment.title = "A small one";
-  experiment.settings = {small_setting()};
-  experiment.settings[0].epochs_published = 500;
+  CodeSetting setting = small_setting();
+  setting.epochs_published = 500;
+  experiment.settings = {setting};
   return experiment;
+}
+
+CodeSetting& code_in(Experiment& experiment) {
+  return std::get<CodeSetting>(experiment.settings[0]);
 }
 
 json code_result() {
@@ -82,10 +87,10 @@ TEST_SUITE("reproduce") {
     CHECK(line.dump().find("/somewhere") == std::string::npos);
 
     // What the plan would have it has no say: the folder's epochs are reported.
-    experiment.settings[0].epochs = 500;
+    code_in(experiment).epochs = 500;
     CHECK(lines().at(0).at("epochs") == 10);
     CHECK(lines().at(0).at("command").get<std::string>().find("--epochs 10") != std::string::npos);
-    experiment.settings[0].epochs_published = 0;
+    code_in(experiment).epochs_published = 0;
     CHECK(lines().at(0).at("reduced") == "");
   }
 
@@ -117,8 +122,8 @@ TEST_SUITE("reproduce") {
   TEST_CASE("width and sample are reductions, too") {
     const TemporaryFolder out;
     Experiment experiment = small_experiment();
-    experiment.settings[0].base.model = "resnet18";
-    experiment.settings[0].base.width = 16;
+    code_in(experiment).base.model = "resnet18";
+    code_in(experiment).base.width = 16;
     const auto folder = out.path() / "code-mnist-resnet18w16-k2-r1-mlp-mse-seed1";
     make_run(folder, "train_code", 10, 10, {}, code_result());
     json header = json::parse(std::ifstream(folder / "header.json"));
@@ -133,7 +138,7 @@ TEST_SUITE("reproduce") {
   TEST_CASE("a comparison is a line for each row, without a curve") {
     const TemporaryFolder out;
     Experiment experiment = small_experiment();
-    Setting& setting = experiment.settings[0];
+    CodeSetting& setting = code_in(experiment);
     setting.codes = {"none", "berrut"};
     setting.ks = {2, 3};
     setting.rs = {1};

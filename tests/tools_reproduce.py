@@ -41,6 +41,24 @@ epochs = 1
 validation = 3000
 batch-size = 300
 """
+MERGE = """title = "Coded models"
+notes = ["In words."]
+[start.mlp]
+hidden = [16]
+epochs = 1
+[fine-tune.mlp]
+hidden = [16]
+epochs = 1
+[[merge]]
+tasks = ["fashion-mnist", "fashion-mnist-rotated"]
+initialisation = ["pretrained", "independent"]
+start = "cifar-10-grey28"
+base = "mlp"
+methods = ["average", "coin", "distill"]
+points = [20, 50]
+distill-epochs = 2
+curve = 30
+"""
 # Many short steps, so that it is interrupted in the middle.
 LONG = GRID.replace("batch-size = 300", "batch-size = 20")
 CODES = [f"code-fashion-mnist-mlp-k2-r1-mlp-{loss}-batch-size-300-validation-3000-seed1"
@@ -204,6 +222,54 @@ class Reproduce(InFolder):
         self.assertIn(" 0 runs to do", again.stderr)
         little = run("reproduce", *flags[:2], self.folder / "none", "--budget", "0.01s", "--quiet")
         self.assert_error(little, 2, "too little even for the first setting")
+
+    def test_coded_models_from_their_start_to_their_lines(self):
+        file = self.folder / "coded.toml"
+        file.write_text(MERGE)
+        flags = [file, "--out", self.out, "--jobs", "2"]
+        plan = run("reproduce", *flags, "--plan")
+        self.assertRegex(plan.stdout.splitlines()[-1], r"^7 runs to do, 2 at once: ")
+        done = run("reproduce", *flags)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout.splitlines()[-1], r"results\.jsonl, 2 of 2 settings$")
+        self.assertIn("fashion-mnist+fashion-mnist-rotated mlp independent distill-epochs=2 coin "
+                      "P=50 gaussian own damping=0 ", done.stdout)
+
+        lines = self.results()
+        self.assertEqual([line["kind"] for line in lines], ["experiment"] + 10 * ["merge"])
+        self.assertEqual(lines[0]["notes"], ["In words."])
+        self.assertEqual([(line["method"], line["points"]) for line in lines[1:6]],
+                         [("average", None), ("coin", 20), ("distill", 20), ("coin", 50),
+                          ("distill", 50)])
+        coin, distill = lines[4:6]
+        self.assertEqual((coin["fisher"], coin["fisher_data"], coin["damping"]),
+                         ("gaussian", "own", 0))
+        self.assertEqual((coin["start"], lines[-1]["start"]), ("cifar-10-grey28", ""))
+        self.assertEqual(coin["base_model"], "mlp 784-16-10")
+        self.assertEqual(coin["reduced"], "6000 training images of fashion-mnist, 6000 training "
+                         "images of fashion-mnist-rotated")
+        self.assertEqual([point["epoch"] for point in distill["curve"]], [1, 2])
+        for line in lines[1:]:
+            accuracies = zip(line["decoded_accuracies"], line["base_accuracies"])
+            mean = sum(100 * decoded / base for decoded, base in accuracies) / 2
+            self.assertAlmostEqual(line["values"]["normalised_decoding_accuracy"], mean, 2)
+        command = coin["command"].split()
+        models = command[command.index("--models") + 1].split(",")
+        self.assertEqual(models, [f"tuned-{task}-mlp-from-cifar-10-grey28-seed1"
+                                  for task in ("fashion-mnist", "fashion-mnist-rotated")])
+        header = json.loads((self.out / models[0] / "header.json").read_text())
+        self.assertEqual(header["settings"]["init"], "start-cifar-10-grey28-mlp-seed1")
+        self.assertTrue((self.out / "start-fashion-mnist-rotated-mlp-seed1001").exists())
+        page = self.folder / "page.html"
+        made = run("report", self.out / "results.jsonl", "--out", page)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertIn("In words.", page.read_text())
+
+        before = (self.out / "results.jsonl").read_bytes()
+        self.assertIn(" 0 runs to do", run("reproduce", *flags).stderr)
+        self.assertEqual((self.out / "results.jsonl").read_bytes(), before)
+        file.write_text(MERGE.replace("[20, 50]", "[20]"))
+        self.assert_error(run("reproduce", *flags, "--quiet"), 2, "points = [20,50], this one has 20")
 
     def test_impossible_usage(self):
         flags = self.experiment(GRID)

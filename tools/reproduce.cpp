@@ -122,18 +122,8 @@ std::size_t gather(const Reproduction& work) {
 
 void print_results(const Reproduction& work) {
   for (const Setting& setting : work.experiment.settings)
-    for (const nlohmann::json& line : result_lines(work.experiment, setting, work.out)) {
-      const nlohmann::json& values = line.at("values");
-      const auto percent = [&](const char* key) {
-        return values.contains(key) && values[key].is_number()
-                   ? fmt::format("{:.2f} %", 100 * values[key].get<double>())
-                   : std::string("–");
-      };
-      const std::string reduced = line.at("reduced").get<std::string>();
-      fmt::print("{:<52} recovery {:>8}  overall {:>8}{}\n", line.at("setting").get<std::string>(),
-                 percent("test_recovery_accuracy"), percent("test_overall_accuracy"),
-                 reduced.empty() ? "" : "  (" + reduced + ")");
-    }
+    for (const nlohmann::json& line : result_lines(work.experiment, setting, work.out))
+      fmt::print("{}\n", summary(line));
 }
 
 void print_plan(const Reproduction& work, const Plan& plan,
@@ -157,7 +147,7 @@ void print_plan(const Reproduction& work, const Plan& plan,
 // Speeds of what is not finished; throws Exit when interrupted.
 std::map<std::string, Speed> measure(const Reproduction& work, Progress& progress) {
   const Plan plan = make_plan(work.settings, work.out, work.device);
-  auto speeds = measure_speeds(plan, work.settings, work.data_dir, progress);
+  auto speeds = measure_speeds(plan, work.data_dir, progress);
   if (interrupted()) throw Exit{exit_interrupted};
   return speeds;
 }
@@ -186,7 +176,7 @@ void apply_budget(const Choices& choices, Reproduction& work, std::map<std::stri
     text += "; cut: ";
     if (left < all)
       text += fmt::format("{} of {} settings, from {} on; ", all - left, all,
-                          work.experiment.settings[left].text());
+                          text_of(work.experiment.settings[left]));
     std::vector<std::string> epochs;
     for (const std::string& cut : work.cut)
       if (cut.starts_with("epochs")) epochs.push_back(cut);

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <utility>
 
 #include "kernels/check.h"
 
@@ -18,20 +20,31 @@ std::int64_t shrunk(const SettingCost& setting, double factor) {
   return std::clamp(epochs, std::min(setting.least_epochs, setting.epochs), setting.epochs);
 }
 
-// The first `kept` settings with epochs times `factor`, after the base models that they need.
+// The first `kept` settings with epochs times `factor`, after the models that they need.
 double seconds_of(const BudgetRequest& request, std::size_t kept, double factor) {
   constexpr std::size_t nowhere = std::numeric_limits<std::size_t>::max();
   std::vector<Work> work;
-  std::vector<std::size_t> place(request.base_seconds.size(), nowhere);
+  std::vector<std::size_t> place(request.models.size(), nowhere);
+  const std::function<std::vector<std::size_t>(const std::vector<std::size_t>&)> placed =
+      [&](const std::vector<std::size_t>& models) {
+        std::vector<std::size_t> places;
+        for (const std::size_t model : models) {
+          if (place[model] == nowhere) {
+            const Work& wanted = request.models[model];
+            std::vector<std::size_t> after = placed(wanted.after);
+            place[model] = work.size();
+            work.push_back({wanted.seconds, std::move(after)});
+          }
+          places.push_back(place[model]);
+        }
+        return places;
+      };
   for (std::size_t i = 0; i < kept; ++i) {
     const SettingCost& setting = request.settings[i];
     const double seconds = setting.seconds(shrunk(setting, factor));
     if (seconds == 0) continue;
-    if (place[setting.base] == nowhere) {
-      place[setting.base] = work.size();
-      work.push_back({request.base_seconds[setting.base], {}});
-    }
-    work.push_back({seconds, {place[setting.base]}});
+    std::vector<std::size_t> after = placed(setting.after);
+    work.push_back({seconds, std::move(after)});
   }
   return schedule_seconds(work, request.at_once);
 }
@@ -89,6 +102,8 @@ BudgetChoice fit_budget(const BudgetRequest& request) {
   choice.seconds = seconds_of(request, kept, factor);
   return choice;
 }
+
+double least_seconds(const BudgetRequest& request) { return seconds_of(request, 1, 0); }
 
 double parse_budget(const std::string& text) {
   double value = 0;

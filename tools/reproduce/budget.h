@@ -20,11 +20,11 @@ double schedule_seconds(const std::vector<Work>& work, std::size_t at_once);
 
 // What the budget has to know of a setting.
 struct SettingCost {
-  std::size_t base = 0;     // which of the base models it needs
-  std::int64_t epochs = 0;  // wanted; 0 for a comparison
+  std::vector<std::size_t> after;  // which models it needs
+  std::int64_t epochs = 0;         // wanted; 0 for a comparison and a merge
   std::int64_t least_epochs = 0;
   std::int64_t epochs_held = 0;  // finished with as many already; that costs nothing
-  bool held = false;             // finished with what is wanted, or a finished comparison
+  bool held = false;             // finished with what is wanted
   double fixed_seconds = 0;      // before the first epoch and after the last
   double epoch_seconds = 0;
 
@@ -32,7 +32,7 @@ struct SettingCost {
 };
 
 struct BudgetRequest {
-  std::vector<double> base_seconds;   // 0 for a base model that is there
+  std::vector<Work> models;           // that settings need; those that are there take no time
   std::vector<SettingCost> settings;  // the most important first
   std::size_t at_once = 1;
   double seconds = 0;  // of the wall clock
@@ -47,6 +47,9 @@ struct BudgetChoice {
 // settings are dropped from the end, as few as will do. Nothing is kept where not even the first
 // setting fits.
 BudgetChoice fit_budget(const BudgetRequest& request);
+
+// What the first setting takes with its least epochs, and the models that it needs.
+double least_seconds(const BudgetRequest& request);
 
 // "90s", "30m", "2h", "1.5h" in seconds. UsageError for anything else.
 double parse_budget(const std::string& text);

@@ -4,20 +4,17 @@
 #include <filesystem>
 #include <map>
 #include <string>
-#include <vector>
 
-#include "tools/reproduce/experiment.h"
 #include "tools/reproduce/outlook.h"
 #include "tools/reproduce/plan.h"
 #include "tools/runs/progress.h"
 
 namespace understudy::reproduce {
 
-// Of every kind among the jobs that are not finished, by Job::kind; loads the data sets, and takes
-// a second or a few steps for each kind. Sets the number of threads to 1. Stops early, with what it
-// has, when the program is interrupted.
-std::map<std::string, Speed> measure_speeds(const Plan& plan, const std::vector<Setting>& settings,
-                                            const std::filesystem::path& data_dir,
+// Of every kind among the jobs that are to be run, by Job::kind; loads the data sets, and takes a
+// second or a few steps for each kind, and for a merge for each of its methods. Sets the number of
+// threads to 1. Stops early, with what it has, when the program is interrupted.
+std::map<std::string, Speed> measure_speeds(const Plan& plan, const std::filesystem::path& data_dir,
                                             Progress& progress);
 
 }  // namespace understudy::reproduce

@@ -19,6 +19,7 @@ Outlook::Outlook(const Plan& plan, std::filesystem::path out, std::map<std::stri
   for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
     const Job& job = plan.jobs[i];
     if (!job.to_run()) phases_[i] = Phase::done;
+    if (job.epochs == 0) continue;  // lines of its metrics are no epochs
     epochs_[i] = static_cast<double>(job.before.epochs_done);
     seconds_[i] = job.before.seconds;
     if (epochs_[i] > 0 && !speeds_.contains(job.kind))

@@ -48,9 +48,11 @@ std::vector<Child> children_of(const Plan& plan, const RunOptions& options,
           child.command[0], job.folder);
     for (const std::string& argument : job.arguments) child.command.push_back(argument);
     // One thread each, so that as many runs as cores do not crowd one another; a thread that
-    // prepares batches ahead would be one more.
-    for (const char* flag : {"--threads", "1", "--workers", "0", "--quiet", "--resume"})
+    // prepares batches ahead would be one more, where a program has one.
+    for (const char* flag : {"--threads", "1", "--quiet", "--resume"})
       child.command.emplace_back(flag);
+    if (job.program != "merge_models")
+      for (const char* flag : {"--workers", "0"}) child.command.emplace_back(flag);
     if (!options.data_dir.empty()) {
       child.command.emplace_back("--data-dir");
       child.command.push_back(options.data_dir.string());

@@ -60,6 +60,15 @@ std::vector<std::string> Section::values(const std::string& key) const {
   return all;
 }
 
+std::vector<std::string> Section::texts(const std::string& key) const {
+  const std::vector<std::string> all = values(key);
+  const toml::node* node = table_.get(key);
+  const toml::array* list = node ? node->as_array() : nullptr;
+  const bool right = list ? list->is_homogeneous<std::string>() : !node || node->is_string();
+  if (!right) fail_at(key, "a text in quotes, or a list of texts");
+  return all;
+}
+
 std::vector<std::int64_t> Section::wholes(const std::string& key, std::int64_t low,
                                           std::int64_t high) const {
   std::vector<std::int64_t> all;

@@ -27,6 +27,8 @@ class Section {
   std::int64_t whole(const std::string& key, std::int64_t low, std::int64_t otherwise) const;
   // A value or a list of them, as they would be typed behind a flag; {} where the key is not there.
   std::vector<std::string> values(const std::string& key) const;
+  // The same, of texts alone.
+  std::vector<std::string> texts(const std::string& key) const;
   // The same as whole numbers; UsageError where there are none.
   std::vector<std::int64_t> wholes(const std::string& key, std::int64_t low,
                                    std::int64_t high = no_limit) const;

@@ -33,24 +33,30 @@ BudgetRequest request_for(const Experiment& experiment, const fs::path& out,
                           const std::string& device, const std::map<std::string, Speed>& speeds) {
   const Plan plan = make_plan(experiment.settings, out, device);
   BudgetRequest request;
-  std::vector<std::size_t> place(plan.jobs.size());  // of base models in the request
+  std::map<std::size_t, std::size_t> place;  // of models in the request
+  const auto enter = [&](const std::vector<std::size_t>& jobs) {
+    std::vector<std::size_t> places;
+    for (const std::size_t at : jobs) places.push_back(place.at(at));
+    return places;
+  };
+  for (std::size_t i = 0; i < plan.jobs.size(); ++i) {
+    const Job& job = plan.jobs[i];
+    if (!std::holds_alternative<BaseModel>(job.of)) continue;
+    place[i] = request.models.size();
+    request.models.emplace_back();
+    if (!job.to_run()) continue;
+    const Speed speed = speed_of(job, speeds);
+    request.models.back() = {
+        speed.fixed_seconds + speed.epoch_seconds * static_cast<double>(job.epochs),
+        enter(job.after)};
+  }
   for (std::size_t i = 0; i < experiment.settings.size(); ++i) {
     const Setting& setting = experiment.settings[i];
-    const std::size_t at = plan.base_of_setting[i];
-    const Job &base = plan.jobs[at], &job = plan.jobs[plan.of_setting[i]];
-    if (place[at] == 0) {
-      double seconds = 0;
-      if (base.to_run()) {
-        const Speed speed = speed_of(base, speeds);
-        seconds = speed.fixed_seconds + speed.epoch_seconds * static_cast<double>(base.epochs);
-      }
-      request.base_seconds.push_back(seconds);
-      place[at] = request.base_seconds.size();
-    }
-    SettingCost cost{.base = place[at] - 1, .held = job.finished()};
-    if (!setting.compares()) {
-      cost.epochs = setting.epochs;
-      cost.least_epochs = setting.least_epochs;
+    const Job& job = plan.jobs[plan.of_setting[i]];
+    SettingCost cost{.after = enter(job.after), .held = job.finished()};
+    if (const CodeSetting* code = trained_code(setting)) {
+      cost.epochs = code->epochs;
+      cost.least_epochs = code->least_epochs;
       if (const std::string best = best_folder_of(setting, out); !best.empty())
         cost.epochs_held = look_into(out / best).epochs;
     }
@@ -75,27 +81,28 @@ Selection select_settings(const Experiment& experiment, const fs::path& out,
   const BudgetChoice choice = fit_budget(request);
   if (choice.epochs.empty()) {
     const SettingCost& first = request.settings.front();
-    const double needed = request.base_seconds[first.base] + first.seconds(first.least_epochs);
+    const double needed = least_seconds(request);
     throw UsageError(fmt::format(
-        "--budget: too little even for the first setting with {} epochs ({}), which takes {}; give "
-        "it at least {}",
-        first.least_epochs, experiment.settings.front().text(), duration(needed),
-        duration(needed / planned_part)));
+        "--budget: too little even for the first setting{} ({}), which takes {}; give it at least "
+        "{}",
+        first.epochs > 0 ? fmt::format(" with {} epochs", first.least_epochs) : "",
+        text_of(experiment.settings.front()), duration(needed), duration(needed / planned_part)));
   }
 
   Selection selection{.seconds = choice.seconds};
   for (std::size_t i = 0; i < experiment.settings.size(); ++i) {
     Setting setting = experiment.settings[i];
+    CodeSetting* code = trained_code(setting);
     std::string cut;
     if (i >= choice.epochs.size())
-      cut = "setting " + setting.text();
-    else if (choice.epochs[i] < setting.epochs)
-      cut = fmt::format("epochs {} → {}", setting.epochs, choice.epochs[i]);
+      cut = "setting " + text_of(setting);
+    else if (code && choice.epochs[i] < code->epochs)
+      cut = fmt::format("epochs {} → {}", code->epochs, choice.epochs[i]);
     if (!cut.empty() &&
         std::find(selection.cut.begin(), selection.cut.end(), cut) == selection.cut.end())
       selection.cut.push_back(cut);
     if (i >= choice.epochs.size()) continue;
-    if (!setting.compares()) setting.epochs = choice.epochs[i];
+    if (code) code->epochs = choice.epochs[i];
     selection.settings.push_back(std::move(setting));
   }
   return selection;
@@ -103,8 +110,10 @@ Selection select_settings(const Experiment& experiment, const fs::path& out,
 
 void store_selection(const fs::path& file, const std::string& key, const Selection& selection) {
   json epochs = json::array();
-  for (const Setting& setting : selection.settings)
-    epochs.push_back(setting.compares() ? 0 : setting.epochs);
+  for (const Setting& setting : selection.settings) {
+    const CodeSetting* code = trained_code(setting);
+    epochs.push_back(code ? code->epochs : 0);
+  }
   const json content = {
       {"key", key}, {"epochs", epochs}, {"cut", selection.cut}, {"seconds", selection.seconds}};
   write_file_atomically(file, content.dump(2) + "\n");
@@ -126,7 +135,8 @@ std::optional<Selection> stored_selection(const fs::path& file, const std::strin
         file.string(), epochs.size(), experiment.settings.size());
   for (std::size_t i = 0; i < epochs.size(); ++i) {
     selection.settings.push_back(experiment.settings[i]);
-    if (epochs[i] > 0) selection.settings.back().epochs = epochs[i];
+    CodeSetting* code = trained_code(selection.settings.back());
+    if (code && epochs[i] > 0) code->epochs = epochs[i];
   }
   return selection;
 }
