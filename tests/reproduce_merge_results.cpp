@@ -100,8 +100,8 @@ TEST_SUITE("reproduce") {
     CHECK(second.at("searched").at("error") == 0.5);
     CHECK(second.at("values").at("normalised_decoding_accuracy") == 86.1235);
     CHECK(lines()[2].at("curve").at(0).at("seconds") == 0.5);
-    CHECK(has(summary(second), "coin P=100 gaussian own damping=0.01"));
-    CHECK(has(summary(second), "normalised  86.12 %      1.23 s  (width 16, 6000"));
+    CHECK(has(summary(second), "coin P=100 gaussian own damping=0.01  (width 16, 6000"));
+    CHECK(has(summary(second), "normalised  86.12 %      1.23 s  mnist+fashion-mnist mlp"));
     CHECK(experiment_line(experiment, "", "", {}).at("notes") == json({"In words."}));
 
     const auto error_for = [&](const char* key, const json& value) {

@@ -233,7 +233,7 @@ class Reproduce(InFolder):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout.splitlines()[-1], r"results\.jsonl, 2 of 2 settings$")
         self.assertIn("fashion-mnist+fashion-mnist-rotated mlp independent distill-epochs=2 coin "
-                      "P=50 gaussian own damping=0 ", done.stdout)
+                      "P=50 gaussian own damping=0  (", done.stdout)
 
         lines = self.results()
         self.assertEqual([line["kind"] for line in lines], ["experiment"] + 10 * ["merge"])

@@ -86,8 +86,9 @@ std::string summary(const json& line) {
       if (value.is_number_integer()) text += name + value.dump();
       if (value.is_number_float()) text += fmt::format("{}{:g}", name, value.get<double>());
     }
-    text = fmt::format("{:<72} normalised {:>8}  {:>10}", text,
-                       written("normalised_decoding_accuracy", 1, "%"), written("seconds", 1, "s"));
+    text =
+        fmt::format("normalised {:>8}  {:>10}  {}", written("normalised_decoding_accuracy", 1, "%"),
+                    written("seconds", 1, "s"), text);
   } else {
     text = fmt::format("{:<52} recovery {:>8}  overall {:>8}", text,
                        written("test_recovery_accuracy", 100, "%"),
