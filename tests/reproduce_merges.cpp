@@ -141,7 +141,8 @@ TEST_SUITE("reproduce") {
              {head + section + "seed = -1\n", {":16: merge: seed = -1"}},
              {replaced(head, "epochs = 3", "epoch = 3") + section,
               {":7: fine-tune.mlp: unknown key epoch"}},
-             {"notes = [\"a\", 3]\n" + head + section, {":1: experiment: notes = ", "texts"}},
+             {replaced(head, "\n", "\nnotes = [\"a\", 3]\n") + section,
+              {":2: experiment: notes = ", "texts"}},
              {head + "[merge]\ntasks = 1\n", {"[[merge]], with two brackets"}}}) {
       const std::string error = error_text([&] { parsed(wrong.text); });
       for (const std::string& part : wrong.parts) CHECK_MESSAGE(has(error, part), error);

@@ -36,6 +36,7 @@ BudgetRequest request_for(const Experiment& experiment, const fs::path& out,
   std::map<std::size_t, std::size_t> place;  // of models in the request
   const auto enter = [&](const std::vector<std::size_t>& jobs) {
     std::vector<std::size_t> places;
+    places.reserve(jobs.size());
     for (const std::size_t at : jobs) places.push_back(place.at(at));
     return places;
   };
