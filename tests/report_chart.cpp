@@ -186,6 +186,12 @@ TEST_SUITE("report") {
     CHECK(svg(one).find(">105</text>") != std::string::npos);
     one.y_most = 100;
     CHECK(svg(one).find(">105</text>") == std::string::npos);
+    Chart wide = one_line({1, 2}, {40, 60});
+    wide.series[0].error = {150, 5};
+    CHECK(svg(wide).find(">-100</text>") != std::string::npos);
+    wide.y_least = 0, wide.y_most = 100;
+    CHECK(svg(wide).find(">-100</text>") == std::string::npos);
+    CHECK(svg(wide).find(">0</text>") != std::string::npos);
   }
 
   TEST_CASE("labels of points do not cover each other; one without a place is left out") {

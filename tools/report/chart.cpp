@@ -171,6 +171,7 @@ std::string svg(const Chart& chart) {
       const double error = s.error.empty() || !std::isfinite(s.error[i]) ? 0 : s.error[i];
       xs.take(s.x[i]), ys.take(s.y[i] - error), ys.take(s.y[i] + error);
       if (chart.y_most && s.y[i] <= *chart.y_most) ys.high = std::min(ys.high, *chart.y_most);
+      if (chart.y_least && s.y[i] >= *chart.y_least) ys.low = std::max(ys.low, *chart.y_least);
     }
   }
   if (xs.low > xs.high) return "";
@@ -180,6 +181,10 @@ std::string svg(const Chart& chart) {
   if (chart.y_most && ys.high <= *chart.y_most && y.high > *chart.y_most) {
     y.high = *chart.y_most;
     std::erase_if(y.ticks, [&](double tick) { return tick > y.high; });
+  }
+  if (chart.y_least && ys.low >= *chart.y_least && y.low < *chart.y_least) {
+    y.low = *chart.y_least;
+    std::erase_if(y.ticks, [&](double tick) { return tick < y.low; });
   }
   std::string out = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}">)", width,
                                 height, escape(chart.title));

@@ -51,7 +51,8 @@ struct Chart {
   std::string y_label;
   std::vector<Series> series;
   Scale x_scale = Scale::whole_numbers;
-  std::optional<double> y_most = {};  // what no value can pass, such as 100 %; bars end there
+  // What no value can pass, such as 0 and 100 %; bars end there.
+  std::optional<double> y_least = {}, y_most = {};
   bool may_use_log = false;  // y on a log scale when its values span more than a factor of 15
 };
 

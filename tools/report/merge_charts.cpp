@@ -24,6 +24,7 @@ void add_point(Series& series, double x, const Estimate& estimate) {
 // A reconstructed answer can be right more often than the model's own, so that 100 is no limit; where
 // none is, intervals end there.
 Chart limited(Chart chart) {
+  chart.y_least = 0;
   bool within = true;
   for (const Series& series : chart.series)
     within = within &&
