@@ -14,7 +14,7 @@
 #include "datasets/image_file.h"
 #include "datasets/resize.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 namespace understudy {
 
@@ -121,7 +121,7 @@ Part read_part(const fs::path& part, const Names& classes, const ImageFolderOpti
     std::copy(image.pixels.begin(), image.pixels.end(),
               result.pixels.begin() + std::ptrdiff_t(i * size));
   };
-  cpu::parallel_for(std::ssize(files), 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(std::ssize(files), 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       if (!options.skip_bad_images) {
         read(i);  // of several that throw, the first file's error comes out

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 namespace understudy {
 
@@ -90,7 +90,7 @@ std::size_t WorkAhead::take() {
 }
 
 void WorkAhead::work() {
-  const cpu::StayOnThread stay;
+  const StayOnThread stay;
   const auto count = static_cast<std::int64_t>(slots_.size());
   std::unique_lock lock(mutex_);
   while (true) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/op_name.h"
+
 namespace understudy {
 
 // Collects the ops of all threads from its construction to its end. One at a time: Error otherwise.
@@ -42,7 +44,7 @@ class Profiler {
 class ProfileScope {
  public:
   enum class Pass : std::uint8_t { forward, backward };
-  explicit ProfileScope(const char* op, Pass pass = Pass::forward) {
+  explicit ProfileScope(const char* op, Pass pass = Pass::forward) : name_(op) {
     if (active.load(std::memory_order_relaxed)) [[unlikely]]
       begin(op, pass);
   }
@@ -59,6 +61,7 @@ class ProfileScope {
   void begin(const char* op, Pass pass);
   void end();
 
+  OpName name_;  // for messages; op_ is set while a Profiler exists
   const char* op_ = nullptr;
   Pass pass_ = Pass::forward;
   std::chrono::steady_clock::time_point start_;

@@ -8,10 +8,13 @@
 
 #include <memory>
 #include <span>
+#include <string>
 
 #include "kernels/conv2d.h"
 #include "kernels/device.h"
 #include "kernels/elementwise.h"
+#include "kernels/numerics.h"
+#include "kernels/philox.h"
 #include "kernels/pool2d.h"
 #include "kernels/view.h"
 
@@ -67,7 +70,7 @@ struct SgdStep {
   bool first;  // the momentum buffer starts as the gradient itself (PyTorch)
 };
 
-// Adam (Kingma and Ba 2015), t = step:  m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
+// Adam (Kingma and Ba 2015), t = 1 for the first step:  m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
 // p -= lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + eps).  Weight decay adds weight_decay · p to g or,
 // decoupled (Loshchilov and Hutter 2019), scales p by 1 - lr · weight_decay first.
 struct AdamSlot {
@@ -79,15 +82,43 @@ struct AdamSlot {
 };
 struct AdamStep {
   double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled;     // AdamW: decay the parameter, not the gradient
-  std::int64_t step;  // 1 for the first
+  double correction1, correction2;  // 1 - β1^t and 1 - β2^t
+  bool decoupled;                   // AdamW: decay the parameter, not the gradient
+};
+
+// A device's memory as it is now, in bytes, by all that use it.
+struct DeviceMemory {
+  std::size_t free, total;
+};
+
+// Work that was recorded on a device. It reads and writes the memory that it was recorded with,
+// which must still be there.
+class RecordedWork {
+ public:
+  virtual ~RecordedWork() = default;
+  virtual void run() = 0;  // in the order of everything else on the device
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
 
+  // ---- the device ----
+  virtual std::string describe() = 0;  // its name and the versions that results depend on
+  // Error for what the device cannot do. Not while other threads compute.
+  virtual void set_numerics(const Numerics& numerics) = 0;
+
+  // ---- work that is recorded once and repeated ----
+  // Whether this device can. Where it cannot, nobody calls the other two.
+  virtual bool can_record() const = 0;
+  // From here to end_recording() what this thread calls is not done but recorded. Reading or writing
+  // host memory in between is an Error. When an exception ends the work, end_recording() ends the
+  // recording, too; what it returns is then thrown away, and may be null.
+  virtual void begin_recording() = 0;
+  virtual std::unique_ptr<RecordedWork> end_recording() = 0;
+
   // ---- memory ----
+  virtual DeviceMemory memory() = 0;
   virtual void* allocate(std::size_t bytes) = 0;  // 64-byte aligned; Error when there is none
   virtual void release(void* memory, std::size_t bytes) noexcept = 0;
   virtual void to_host(void* host, const void* device, std::size_t bytes) = 0;
@@ -190,9 +221,10 @@ class Backend {
   virtual void pool2d_backward(Pooling op, const View& dx, const ConstView& dy, const ConstView& x,
                                const ConstView& y, const Pool2d& pool) = 0;
 
-  // ---- optimisers: one fused pass over all parameters ----
-  virtual void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) = 0;
-  virtual void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) = 0;
+  // ---- optimisers: one fused pass over all parameters; `step` is in the device's memory, so that
+  // recorded work takes the values of its day ----
+  virtual void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep* step) = 0;
+  virtual void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep* step) = 0;
 
   // ---- random numbers, into a dense `out` ----
   // Elements in order, u and v from the words w0 ... w3 of philox(key, block). A float draw has

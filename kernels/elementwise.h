@@ -10,8 +10,8 @@
 
 #include <cstdint>
 
+#include "kernels/host_device.h"
 #include "kernels/math.h"
-#include "kernels/philox.h"
 
 namespace understudy {
 

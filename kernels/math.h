@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/philox.h"
+#include "kernels/host_device.h"
 
 namespace understudy::math {
 

@@ -5,13 +5,7 @@
 
 #include <cstdint>
 
-// Host and device. Always inlined on the host, because the same header is compiled for several
-// instruction sets: an out-of-line copy would be shared between them by the linker.
-#ifdef __CUDACC__
-#define UNDERSTUDY_HD __host__ __device__ __forceinline__
-#else
-#define UNDERSTUDY_HD [[gnu::always_inline]] inline
-#endif
+#include "kernels/host_device.h"
 
 namespace understudy {
 

@@ -10,7 +10,7 @@
 #include "datasets/digest.h"
 #include "datasets/image_file.h"
 #include "datasets/resize.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tests/datasets_files.h"
 
 using namespace understudy;
@@ -113,18 +113,18 @@ TEST_CASE("image folder: the same whatever the threads") {
     put(folder, fmt::format("train/cat/{:03}", i), i % 2 ? "subsampled.jpg" : "palette.png");
   put(folder, "train/dog/bad2", "bad_cut.jpg");
   put(folder, "train/cat/bad1", "bad_cut.png");
-  const int before = cpu::num_threads();
-  cpu::set_num_threads(1);
+  const int before = num_threads();
+  set_num_threads(1);
   const ImageFolder one = read_image_folder(folder.path(), {.skip_bad_images = true});
   const std::string error = refusal(folder);
-  cpu::set_num_threads(5);
+  set_num_threads(5);
   const ImageFolder five = read_image_folder(folder.path(), {.skip_bad_images = true});
   CHECK(one.data.train.sha256 == five.data.train.sha256);
   CHECK(one.data.train.size() == 25);
   CHECK(one.skipped == five.skipped);
   CHECK(refusal(folder) == error);
   CHECK(error.starts_with("/train/cat/bad1: "));  // the first of the two
-  cpu::set_num_threads(before);
+  set_num_threads(before);
 }
 
 TEST_CASE("image folder: bad images are named, or left out and told") {

@@ -13,7 +13,7 @@
 
 #include "engine/ops.h"
 #include "engine/storage.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tests/datasets_files.h"
 
 using namespace understudy;
@@ -58,10 +58,10 @@ bool same_batch(const Batch& a, const Batch& b) {
 
 class Threads {
  public:
-  explicit Threads(int count) : before_(cpu::num_threads()) { cpu::set_num_threads(count); }
+  explicit Threads(int count) : before_(num_threads()) { set_num_threads(count); }
   Threads(const Threads&) = delete;
   Threads& operator=(const Threads&) = delete;
-  ~Threads() { cpu::set_num_threads(before_); }
+  ~Threads() { set_num_threads(before_); }
 
  private:
   int before_;

@@ -14,7 +14,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 namespace understudy::testing {
 
@@ -24,20 +24,20 @@ inline Backend& cpu_backend() { return backend(Device{}); }
 template <class Body>
 void under_all_settings(Body&& body) {
   const auto isa_before = cpu::instruction_set();
-  const int threads_before = cpu::num_threads();
+  const int threads_before = num_threads();
   for (const auto isa :
        {cpu::InstructionSet::baseline, cpu::InstructionSet::avx2, cpu::InstructionSet::avx512}) {
     if (!cpu::is_available(isa)) continue;
     for (const int threads : {1, 3}) {
       cpu::set_instruction_set(isa);
-      cpu::set_num_threads(threads);
+      set_num_threads(threads);
       const std::string setting = fmt::format("{}, {} threads", cpu::to_string(isa), threads);
       INFO(setting);
       body();
     }
   }
   cpu::set_instruction_set(isa_before);
-  cpu::set_num_threads(threads_before);
+  set_num_threads(threads_before);
 }
 
 // body(index) for every index of an array of this shape, the last axis fastest.

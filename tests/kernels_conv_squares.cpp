@@ -125,14 +125,14 @@ TEST_SUITE("kernels") {
     const auto x = Array<float>::uniform(s.x(), Layout::dense, 1, -1, 1);
     const std::vector<Array<float>> dy = {Array<float>::uniform(s.y(), Layout::dense, 2, -1, 1)};
     const std::vector<ConstView> views(dy.begin(), dy.end());
-    const int before = cpu::num_threads();
+    const int before = num_threads();
     for (const ConvAlgorithm algorithm : {ConvAlgorithm::implicit, ConvAlgorithm::winograd}) {
       s.conv.algorithm = algorithm;
       Array<float> first(s.w());
-      cpu::set_num_threads(1);
+      set_num_threads(1);
       cpu_backend().conv2d_squared_weight_gradients(first, views, x, s.conv);
       for (const int threads : {2, 3, 7}) {
-        cpu::set_num_threads(threads);
+        set_num_threads(threads);
         Array<float> sums(s.w());
         cpu_backend().conv2d_squared_weight_gradients(sums, views, x, s.conv);
         std::int64_t different = 0;
@@ -140,7 +140,7 @@ TEST_SUITE("kernels") {
         CHECK(different == 0);
       }
     }
-    cpu::set_num_threads(before);
+    set_num_threads(before);
   }
 
   TEST_CASE("a NaN in a gradient reaches the squares") {

@@ -82,16 +82,16 @@ TEST_SUITE("kernels") {
   }
 
   TEST_CASE_TEMPLATE("large products over several threads", T, float, double) {
-    const int before = cpu::num_threads();
+    const int before = num_threads();
     for (const int threads : {1, 2, 5}) {
-      cpu::set_num_threads(threads);
+      set_num_threads(threads);
       for (const Sizes& s : large_sizes)
         for (const Layout a : {Layout::dense, Layout::transposed})
           for (const Layout b : {Layout::dense, Layout::transposed})
             for (const bool accumulate : {false, true})
               check_matmul<T>(s, a, b, {!accumulate, !accumulate, accumulate});
     }
-    cpu::set_num_threads(before);
+    set_num_threads(before);
   }
 
   TEST_CASE("a product has the same bits at every run") {

@@ -238,9 +238,9 @@ TEST_SUITE("kernels") {
   TEST_CASE("statistics have the same bits on every instruction set and at every run") {
     const auto x = Array<float>::uniform(Dims{3001, 37}, Layout::dense, 38, -1, 1);
     std::vector<float> first;
-    const int threads_before = cpu::num_threads();
+    const int threads_before = num_threads();
     under_all_settings([&] {
-      cpu::set_num_threads(2);
+      set_num_threads(2);
       Array<float> mean(Dims{37}), variance(Dims{37});
       cpu_backend().channel_statistics(mean, variance, x);
       std::vector<float> both;
@@ -251,7 +251,7 @@ TEST_SUITE("kernels") {
       if (first.empty()) first = both;
       CHECK(both == first);
     });
-    cpu::set_num_threads(threads_before);
+    set_num_threads(threads_before);
   }
 
   TEST_CASE_TEMPLATE("batch norm with residual and ReLU", T, float, double) {

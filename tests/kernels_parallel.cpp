@@ -1,4 +1,4 @@
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 #include <doctest/doctest.h>
 
@@ -11,7 +11,7 @@
 #include "kernels/check.h"
 
 using namespace understudy;
-using namespace understudy::cpu;
+using namespace understudy;
 
 namespace {
 

@@ -115,9 +115,9 @@ TEST_SUITE("kernels") {
   TEST_CASE("sums have the same bits on every instruction set and at every run") {
     const auto x = Array<float>::uniform(Dims{301, 707}, Layout::dense, 15, -1, 1);
     std::vector<float> first;
-    const int threads_before = cpu::num_threads();
+    const int threads_before = num_threads();
     under_all_settings([&] {
-      cpu::set_num_threads(2);
+      set_num_threads(2);
       Array<float> all(Dims{1, 1}), columns(Dims{1, 707}), rows(Dims{301, 1});
       cpu_backend().reduce(Reduction::sum, all, x);
       cpu_backend().reduce(Reduction::sum, columns, x);
@@ -128,6 +128,6 @@ TEST_SUITE("kernels") {
       if (first.empty()) first = now;
       CHECK(std::memcmp(first.data(), now.data(), now.size() * sizeof(float)) == 0);
     });
-    cpu::set_num_threads(threads_before);
+    set_num_threads(threads_before);
   }
 }

@@ -10,7 +10,7 @@
 
 #include "engine/atomic_file.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "temporary_folder.h"
 #include "tools/runs/evaluate.h"
 #include "tools/runs/progress.h"
@@ -232,21 +232,21 @@ TEST_SUITE("tools") {
   TEST_CASE("a resumed run keeps its number of threads unless another is given") {
     const TemporaryFolder temporary;
     const fs::path out = temporary.path() / "run";
-    const int before = cpu::num_threads();
+    const int before = num_threads();
     {
       Run run(out, {"--threads", "3"});
       run.folder->write_header(data);
     }
-    cpu::set_num_threads(1);
+    set_num_threads(1);
     std::ofstream(out / "last.safetensors") << "a checkpoint";
     {
       Run run(out, {"--resume"});
       CHECK(run.options.common.threads == 3);
-      CHECK(cpu::num_threads() == 3);
+      CHECK(num_threads() == 3);
     }
     const Run run(out, {"--resume", "--threads", "2"});
     CHECK(run.options.common.threads == 2);
-    cpu::set_num_threads(before);
+    set_num_threads(before);
   }
 
   TEST_CASE("--json is refused before the work where it cannot be written") {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "engine/storage.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tools/bench_steps/workloads.h"
 
 namespace understudy {
@@ -33,12 +33,12 @@ TEST_SUITE("tools") {
       MESSAGE("[skipped] a sanitizer keeps memory of its own, and is slow");
       return;
     }
-    const int threads_before = cpu::num_threads();
+    const int threads_before = num_threads();
     for (const int threads : {1, 2})
       for (const std::string& name : workload_names()) {
         CAPTURE(name);
         CAPTURE(threads);
-        cpu::set_num_threads(threads);
+        set_num_threads(threads);
         Generator generator(1);
         const auto workload = make_workload(name, generator);
         for (int i = 0; i < 2; ++i) workload->step();
@@ -54,7 +54,7 @@ TEST_SUITE("tools") {
         CHECK(fewest_faults <= most_faults);
         CHECK(allocator_statistics({}).device_allocations == allocations);
       }
-    cpu::set_num_threads(threads_before);
+    set_num_threads(threads_before);
   }
 }
 

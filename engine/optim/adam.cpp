@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "engine/optim/optimizer.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
@@ -17,14 +19,16 @@ class Adam final : public Optimizer {
     slots_.clear();
     for (const Slot& s : slots)
       slots_.push_back({s.parameter, s.gradient, s.moment[0], s.moment[1], s.count});
-    backend(device).adam(dtype, slots_,
-                         {.lr = lr(),
+    const double t = static_cast<double>(step);
+    const AdamStep values{.lr = lr(),
                           .beta1 = options_.beta1,
                           .beta2 = options_.beta2,
                           .eps = options_.eps,
                           .weight_decay = options_.weight_decay,
-                          .decoupled = options_.decoupled,
-                          .step = step});
+                          .correction1 = 1 - std::pow(options_.beta1, t),
+                          .correction2 = 1 - std::pow(options_.beta2, t),
+                          .decoupled = options_.decoupled};
+    backend(device).adam(dtype, slots_, on_device(values, device));
   }
 
   AdamOptions options_;

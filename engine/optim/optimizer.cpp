@@ -10,6 +10,7 @@
 #include "engine/autograd.h"
 #include "engine/ops.h"
 #include "engine/profile.h"
+#include "kernels/backend.h"
 #include "kernels/check.h"
 
 namespace understudy {
@@ -78,6 +79,14 @@ Optimizer::Slot Optimizer::make_slot(std::size_t index, std::vector<Tensor>& hol
     slot.moment[m] = moment.mutable_view().data;
   }
   return slot;
+}
+
+const void* Optimizer::on_device(std::span<const std::byte> values, Device device) {
+  const auto size = static_cast<std::int64_t>(values.size());
+  if (!step_.defined()) step_ = Tensor::empty({size}, DType::u8, device);
+  void* const memory = step_.mutable_view().data;
+  backend(device).from_host(memory, values.data(), values.size());
+  return memory;
 }
 
 void Optimizer::step() {

@@ -1,6 +1,7 @@
 // Optimisers with PyTorch's exact semantics; each step is one fused pass over all parameters.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -45,6 +46,11 @@ class Optimizer {
   // One fused pass; `step` is 1 for the first update of these parameters, whose moments are 0 then.
   virtual void update(DType dtype, Device device, std::span<const Slot> slots,
                       std::int64_t step) = 0;
+  // `values` in the device's memory, where the next call puts those of another pass.
+  template <class Step>
+  const Step* on_device(const Step& values, Device device) {
+    return static_cast<const Step*>(on_device(std::as_bytes(std::span(&values, 1)), device));
+  }
 
  private:
   // Counted for each parameter, as PyTorch does: one that is frozen for a while falls behind.
@@ -55,11 +61,13 @@ class Optimizer {
   // The parameter, its gradient and its state as an update sees them; `hold` keeps a gradient that
   // had to be made dense alive.
   Slot make_slot(std::size_t index, std::vector<Tensor>& hold);
+  const void* on_device(std::span<const std::byte> values, Device device);
 
   std::vector<NamedTensor> parameters_;
   double lr_ = 0;
   std::vector<std::string> moments_;
   std::vector<State> states_;
+  Tensor step_;  // bytes of the step under way, on the device
   // Scratch of step(), kept so that a steady step allocates nothing.
   std::vector<std::size_t> active_;
   std::vector<Slot> slots_;

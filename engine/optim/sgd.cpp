@@ -18,13 +18,13 @@ class Sgd final : public Optimizer {
   void update(DType dtype, Device device, std::span<const Slot> slots, std::int64_t step) override {
     slots_.clear();
     for (const Slot& s : slots) slots_.push_back({s.parameter, s.gradient, s.moment[0], s.count});
-    backend(device).sgd(dtype, slots_,
-                        {.lr = lr(),
+    const SgdStep values{.lr = lr(),
                          .momentum = options_.momentum,
                          .dampening = options_.dampening,
                          .weight_decay = options_.weight_decay,
                          .nesterov = options_.nesterov,
-                         .first = step == 1});
+                         .first = step == 1};
+    backend(device).sgd(dtype, slots_, on_device(values, device));
   }
 
   SgdOptions options_;

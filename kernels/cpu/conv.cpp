@@ -7,7 +7,7 @@
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/conv_winograd.h"
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/dispatch.h"
+#include "kernels/dispatch.h"
 
 namespace understudy::cpu {
 namespace {

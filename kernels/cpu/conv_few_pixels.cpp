@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/cpu/conv_windows.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu {
 namespace {

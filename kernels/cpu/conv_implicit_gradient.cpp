@@ -4,8 +4,8 @@
 #include "kernels/cpu/conv_implicit.h"
 #include "kernels/cpu/conv_rows.h"
 #include "kernels/cpu/conv_windows.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu {
 

@@ -16,9 +16,9 @@
 #include "kernels/cpu/conv_windows.h"
 #include "kernels/cpu/conv_winograd.h"
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/dispatch.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/dispatch.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu {
 namespace {

@@ -8,7 +8,16 @@ namespace understudy::cpu {
 
 class CpuBackend final : public Backend {
  public:
+  // isa.cpp
+  std::string describe() override;
+  void set_numerics(const Numerics& numerics) override;  // fp32 alone
+
+  bool can_record() const override { return false; }
+  void begin_recording() override;
+  std::unique_ptr<RecordedWork> end_recording() override;
+
   // memory.cpp
+  DeviceMemory memory() override;
   void* allocate(std::size_t bytes) override;
   void release(void* memory, std::size_t bytes) noexcept override;
   void to_host(void* host, const void* device, std::size_t bytes) override;
@@ -78,8 +87,8 @@ class CpuBackend final : public Backend {
                        const ConstView& y, const Pool2d& pool) override;
 
   // optimizer.cpp
-  void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) override;
-  void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) override;
+  void sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep* step) override;
+  void adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep* step) override;
 
   // random.cpp
   void uniform(const View& out, PhiloxKey key, std::uint64_t first, double low,

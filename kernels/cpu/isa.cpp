@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "kernels/check.h"
+#include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/loops/loops.h"
 
 namespace understudy::cpu {
@@ -109,5 +110,16 @@ const Loops<double>& loops<double>() {
   return tables().f64;
 }
 const ConvertLoops& convert_loops() { return *tables().convert; }
+
+std::string CpuBackend::describe() { return to_string(instruction_set()); }
+
+void CpuBackend::set_numerics(const Numerics& numerics) {
+  if (numerics.precision != Precision::fp32)
+    throw UsageError(fmt::format("precision {}: the CPU computes in fp32 alone",
+                                 understudy::to_string(numerics.precision)));
+}
+
+void CpuBackend::begin_recording() { fail("the CPU records no work"); }
+std::unique_ptr<RecordedWork> CpuBackend::end_recording() { fail("the CPU records no work"); }
 
 }  // namespace understudy::cpu

@@ -1,4 +1,5 @@
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -18,6 +19,12 @@ constexpr std::size_t huge_page = std::size_t{2} << 20;
 constexpr std::size_t most = std::size_t{1} << 47;
 
 }  // namespace
+
+DeviceMemory CpuBackend::memory() {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return {static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)) * page,
+          static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * page};
+}
 
 // Large blocks begin at a huge page and ask for them: weights and activations of a network are then
 // reached through few TLB entries.

@@ -1,9 +1,9 @@
 #include <cmath>
 
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/dispatch.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu {
 namespace {
@@ -29,7 +29,8 @@ void for_slots(std::span<const Slot> slots, Update&& update) {
 
 }  // namespace
 
-void CpuBackend::sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep& step) {
+void CpuBackend::sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep* at) {
+  const SgdStep& step = *at;
   with_float(dtype, [&]<class T>(Type<T>) {
     const SgdConstants<T> k{.lr = static_cast<T>(step.lr),
                             .momentum = static_cast<T>(step.momentum),
@@ -46,10 +47,8 @@ void CpuBackend::sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep&
   });
 }
 
-void CpuBackend::adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep& step) {
-  const double t = static_cast<double>(step.step);
-  const double correction1 = 1 - std::pow(step.beta1, t);
-  const double correction2 = 1 - std::pow(step.beta2, t);
+void CpuBackend::adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep* at) {
+  const AdamStep& step = *at;
   with_float(dtype, [&]<class T>(Type<T>) {
     const AdamConstants<T> k{
         .keep = static_cast<T>(step.decoupled ? 1 - step.lr * step.weight_decay : 1),
@@ -59,8 +58,8 @@ void CpuBackend::adam(DType dtype, std::span<const AdamSlot> slots, const AdamSt
         .fresh2 = static_cast<T>(1 - step.beta2),
         .eps = static_cast<T>(step.eps),
         .weight_decay = static_cast<T>(step.decoupled ? 0 : step.weight_decay),
-        .step_size = static_cast<T>(step.lr / correction1),
-        .root_scale = static_cast<T>(1 / std::sqrt(correction2))};
+        .step_size = static_cast<T>(step.lr / step.correction1),
+        .root_scale = static_cast<T>(1 / std::sqrt(step.correction2))};
     for_slots(slots, [&](const AdamSlot& slot, std::int64_t begin, std::int64_t end) {
       loops<T>().optimizer->adam(end - begin, static_cast<T*>(slot.parameter) + begin,
                                  static_cast<const T*>(slot.gradient) + begin,

@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/parallel.h"
-#include "kernels/cpu/strided.h"
+#include "kernels/dispatch.h"
+#include "kernels/parallel.h"
+#include "kernels/strided.h"
 
 namespace understudy::cpu {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/dispatch.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu {
 namespace {

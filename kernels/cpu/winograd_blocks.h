@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "kernels/cpu/scratch.h"
 
 namespace understudy::cpu::winograd {

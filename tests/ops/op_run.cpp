@@ -7,7 +7,7 @@
 #include "engine/ops.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "kernels/format.h"
 
 namespace understudy::testing {
@@ -115,13 +115,13 @@ std::string to_string(const CpuMode& mode) {
 }
 
 CpuModeScope::CpuModeScope(const CpuMode& mode)
-    : before_{cpu::instruction_set(), cpu::num_threads()} {
+    : before_{cpu::instruction_set(), num_threads()} {
   cpu::set_instruction_set(mode.isa);
-  cpu::set_num_threads(mode.threads);
+  set_num_threads(mode.threads);
 }
 CpuModeScope::~CpuModeScope() {
   cpu::set_instruction_set(before_.isa);
-  cpu::set_num_threads(before_.threads);
+  set_num_threads(before_.threads);
 }
 
 std::vector<Device> other_devices(std::string& why_none) {

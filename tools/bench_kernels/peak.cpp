@@ -7,7 +7,7 @@
 #include "engine/tensor.h"
 #include "kernels/check.h"
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 namespace understudy::bench {
 namespace {
@@ -62,12 +62,12 @@ double least_seconds(const std::function<void()>& body) {
 
 Peak measure_peak(Device device) {
   check(device.kind == DeviceKind::cpu, "the peak of {} is not known here", to_string(device));
-  const int threads = cpu::num_threads();
+  const int threads = num_threads();
   const Loop loop = widest_loop();
   constexpr std::int64_t steps = 200000;
   std::vector<float> sums(static_cast<std::size_t>(threads));
   const double compute = least_seconds([&] {
-    cpu::run_chunks(
+    run_chunks(
         threads, [&](int t) { sums[static_cast<std::size_t>(t)] = loop.run(steps, 1.0f, 0.5f); });
   });
 
@@ -76,7 +76,7 @@ Peak measure_peak(Device device) {
   float* const to = a.mutable_data<float>().data();
   const float *const from = b.data<float>().data(), *const other = c.data<float>().data();
   const double stream = least_seconds([&] {
-    cpu::parallel_for(count, 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(count, 1 << 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) to[i] = from[i] + 0.5f * other[i];
     });
   });

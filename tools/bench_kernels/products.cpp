@@ -5,7 +5,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cpu/blas.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tools/bench_kernels/measurement.h"
 
 namespace understudy::bench {
@@ -51,7 +51,7 @@ ConstView operand(const Tensor& stored, bool transposed) {
 void multiply_by_openblas(const Product& p, const Tensor& a, const Tensor& b, Tensor& out) {
   namespace blas = cpu::blas;
   const auto form = [&](int i) { return p.transposed(i) ? blas::transposed : blas::plain; };
-  blas::openblas_set_num_threads(cpu::num_threads());
+  blas::openblas_set_num_threads(num_threads());
   blas::gemm(form(0), form(1), static_cast<int>(p.M), static_cast<int>(p.N), static_cast<int>(p.K),
              a.data<float>().data(), static_cast<int>(a.size(1)), b.data<float>().data(),
              static_cast<int>(b.size(1)), 0.0f, out.mutable_data<float>().data(),

@@ -1,6 +1,6 @@
 #include "tools/reproduce/estimate.h"
 
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tools/reproduce/probe.h"
 #include "tools/runs/interrupt.h"
 
@@ -8,7 +8,7 @@ namespace understudy::reproduce {
 
 std::map<std::string, Speed> measure_speeds(const Plan& plan, const std::filesystem::path& data_dir,
                                             Progress& progress) {
-  cpu::set_num_threads(1);
+  set_num_threads(1);
   std::map<std::string, const Job*> kinds;  // one job of each
   for (const Job& job : plan.jobs)
     if (job.to_run()) kinds[job.kind] = &job;

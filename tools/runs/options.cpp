@@ -9,7 +9,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tools/runs/program.h"
 
 namespace understudy {
@@ -170,9 +170,9 @@ void Options::parse(int argc, const char* const* argv) {
   common.device = parse_device(common.device_name);
   backend(common.device);
   if (common.threads == 0)
-    common.threads = cpu::num_threads();
+    common.threads = num_threads();
   else
-    cpu::set_num_threads(static_cast<int>(common.threads));
+    set_num_threads(static_cast<int>(common.threads));
 }
 
 void Options::read_file(std::vector<bool>& is_set) {

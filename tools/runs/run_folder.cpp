@@ -8,7 +8,7 @@
 #include "datasets/digest.h"
 #include "engine/atomic_file.h"
 #include "kernels/check.h"
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
 
@@ -135,7 +135,7 @@ RunFolder::RunFolder(Options& options, const std::vector<fs::path>& inputs)
     const int threads = header.value("threads", 0);
     if (!options.threads_given() && threads > 0) {
       options.common.threads = threads;
-      cpu::set_num_threads(threads);
+      set_num_threads(threads);
     }
   }
   // What is left was stopped before its first checkpoint, and starts anew.

@@ -4,7 +4,7 @@
 #include "kernels/check.h"
 #include "kernels/view.h"
 
-namespace understudy::cpu {
+namespace understudy {
 
 template <class T>
 struct Type {
@@ -41,4 +41,4 @@ auto with_any(DType dtype, Body&& body) {
   fail("unknown element type {}", static_cast<int>(dtype));
 }
 
-}  // namespace understudy::cpu
+}  // namespace understudy

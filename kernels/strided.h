@@ -5,7 +5,7 @@
 
 #include "kernels/view.h"
 
-namespace understudy::cpu {
+namespace understudy {
 
 // N arrays under one shape, with as few axes as possible: axes of size 1 are gone, axes that every
 // array steps through evenly are one, and the axis along which array 0 is closest together is last.
@@ -94,4 +94,4 @@ void for_each_row(const Walk<N>& walk, std::int64_t begin, std::int64_t end, Row
   }
 }
 
-}  // namespace understudy::cpu
+}  // namespace understudy

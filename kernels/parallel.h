@@ -13,7 +13,7 @@
 #include <memory>
 #include <type_traits>
 
-namespace understudy::cpu {
+namespace understudy {
 
 // Threads that take part in a loop, the caller's among them. At first: the cores this process may
 // run on (its affinity mask).
@@ -88,4 +88,4 @@ void parallel_for(std::int64_t n, std::int64_t grain, Body&& body) {
   });
 }
 
-}  // namespace understudy::cpu
+}  // namespace understudy

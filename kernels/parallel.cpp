@@ -1,4 +1,4 @@
-#include "kernels/cpu/parallel.h"
+#include "kernels/parallel.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +15,7 @@
 
 #include "kernels/check.h"
 
-namespace understudy::cpu {
+namespace understudy {
 namespace {
 
 constexpr int max_threads = 1024;
@@ -212,4 +212,4 @@ StayOnThread::~StayOnThread() { stays_on_thread = before_; }
 
 void run_chunks(int chunks, ChunkBody body) { pool().run(chunks, body); }
 
-}  // namespace understudy::cpu
+}  // namespace understudy
