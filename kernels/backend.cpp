@@ -1,10 +1,16 @@
 // The one place that knows which devices this build has.
 #include "kernels/backend.h"
 
+#include <array>
+#include <atomic>
 #include <charconv>
+#include <mutex>
 
 #include "kernels/check.h"
 #include "kernels/cpu/cpu_backend.h"
+#ifdef UNDERSTUDY_CUDA
+#include "kernels/cuda/cuda_backend.h"
+#endif
 
 namespace understudy {
 
@@ -26,14 +32,38 @@ std::string to_string(Device device) {
   return device.kind == DeviceKind::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
 }
 
+#ifdef UNDERSTUDY_CUDA
+namespace {
+
+// Made at first use and never destroyed: tensors in static storage may outlive every other object.
+Backend& cuda_backend(Device device) {
+  constexpr int most = 64;
+  static std::array<std::atomic<Backend*>, most> made;
+  check(device.index < most, "device '{}': expected cuda:0 to cuda:{}", to_string(device),
+        most - 1);
+  std::atomic<Backend*>& slot = made[static_cast<std::size_t>(device.index)];
+  if (Backend* const there = slot.load(std::memory_order_acquire)) return *there;
+  static std::mutex mutex;
+  const std::scoped_lock lock(mutex);
+  if (slot.load() == nullptr) slot.store(new cuda::CudaBackend(device.index));
+  return *slot.load();
+}
+
+}  // namespace
+#endif
+
 Backend& backend(Device device) {
   if (device.kind == DeviceKind::cpu) {
     static cpu::CpuBackend instance;
     return instance;
   }
+#ifdef UNDERSTUDY_CUDA
+  return cuda_backend(device);
+#else
   throw UsageError(
       fmt::format("device '{}' was asked for, but this program was built without CUDA; use 'cpu'",
                   to_string(device)));
+#endif
 }
 
 }  // namespace understudy

@@ -6,8 +6,10 @@
 // call gives the same bits.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <mutex>
+#include <string>
+#include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cuda/runtime.h"
@@ -17,10 +19,13 @@ namespace understudy::cuda {
 class Convolutions;  // convolution.h: cuDNN and our own kernels, and which of them for which shape
 class Products;      // products.h: cuBLASLt
 
+class CudaBackend;
+
 // Working memory of the op under way; the next op in the stream may overwrite it. It grows and never
-// moves or shrinks while recorded work may use it: what was outgrown is kept.
+// moves or shrinks, since recorded work may use it: what was outgrown is kept.
 class Workspace {
  public:
+  explicit Workspace(CudaBackend& backend) : backend_(backend) {}
   void* get(std::size_t bytes);  // 256-byte aligned
   template <class T>
   T* get(std::int64_t count) {
@@ -29,8 +34,11 @@ class Workspace {
 
  private:
   struct Free {
+    CudaBackend* backend;
+    std::size_t bytes;
     void operator()(void* memory) const;
   };
+  CudaBackend& backend_;
   std::vector<std::unique_ptr<void, Free>> blocks_;  // the last is the largest
   std::size_t bytes_ = 0;
 };
@@ -131,9 +139,15 @@ class CudaBackend final : public Backend {
               double std) override;
 
  private:
+  // Error "[op] reads values of the device while ..." while the stream records.
+  void check_not_recording(const char* what) const;
+
   Stream stream_;
+  Stream memory_stream_;  // where blocks are taken and given back
+  bool memory_pools_;     // whether this GPU takes them in the order of a stream
+  Event before_recording_;
   Numerics numerics_;
-  Workspace workspace_;
+  Workspace workspace_{*this};
   std::unique_ptr<Products> products_;
   std::unique_ptr<Convolutions> convolutions_;
 };
