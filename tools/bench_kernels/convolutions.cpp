@@ -32,17 +32,18 @@ struct Problem {
     return fmt::format("N{}_H{}_W{}_C{}_K{}_R{}_s{}_p{}_d{}", N, S, S, C, K, R, stride, padding,
                        dilation);
   }
-  bool has(ConvAlgorithm algorithm, Pass pass) const {
+  bool has(ConvAlgorithm algorithm, Pass pass, Device device) const {
+    if (algorithm == ConvAlgorithm::automatic || algorithm == ConvAlgorithm::implicit) return true;
+    if (device.kind != DeviceKind::cpu) return false;
     switch (algorithm) {
-      case ConvAlgorithm::automatic:
-      case ConvAlgorithm::implicit:
-        return true;
       case ConvAlgorithm::winograd:
         return R == 3 && stride == 1;
       case ConvAlgorithm::product:
         return R == 1 && stride == 1 && padding == 0;
       case ConvAlgorithm::few_pixels:
         return pass == Pass::forward && N == 1;
+      default:
+        break;
     }
     return false;
   }
@@ -218,7 +219,7 @@ void add(std::vector<Measurement>& list, const std::vector<Problem>& problems, D
       for (const ConvAlgorithm algorithm :
            {ConvAlgorithm::automatic, ConvAlgorithm::implicit, ConvAlgorithm::winograd,
             ConvAlgorithm::few_pixels, ConvAlgorithm::product})
-        if (p.has(algorithm, pass)) list.push_back(measurement(p, pass, algorithm, device));
+        if (p.has(algorithm, pass, device)) list.push_back(measurement(p, pass, algorithm, device));
     }
 }
 
@@ -232,7 +233,7 @@ std::vector<Measurement> convolutions(Device device) {
       if (gradients > 1 && p.out() > 8) continue;  // where the classes are added up together
       for (const ConvAlgorithm algorithm :
            {ConvAlgorithm::automatic, ConvAlgorithm::implicit, ConvAlgorithm::winograd})
-        if (p.has(algorithm, Pass::weight_gradient))
+        if (p.has(algorithm, Pass::weight_gradient, device))
           list.push_back(squared_gradients(p, gradients, algorithm, device));
     }
   add(list, resnet18(1), device, false);

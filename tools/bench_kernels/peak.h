@@ -6,12 +6,16 @@
 namespace understudy::bench {
 
 struct Peak {
-  double flops = 0;  // a second: float multiply-adds that stay in registers, two each
-  double bytes = 0;  // a second: a[i] = b[i] + s · c[i] over arrays much larger than caches
+  // A second. On the CPU: float multiply-adds that stay in registers, two each. On a GPU: those of
+  // an 8192³ product by the library, in the precision that is set.
+  double flops = 0;
+  // A second, over arrays much larger than caches. On the CPU of a[i] = b[i] + s · c[i], on a GPU of
+  // a copy, counted in and out.
+  double bytes = 0;
 };
 
-// With all threads of the pool and the widest vectors of the machine, whichever instruction set the
-// kernels use; takes about a second. Error for a device whose ceilings are not known here.
+// On the CPU with all threads of the pool and the widest vectors of the machine, whichever
+// instruction set the kernels use. Takes about a second.
 Peak measure_peak(Device device);
 
 }  // namespace understudy::bench
