@@ -4,14 +4,17 @@ threads, one run.
 
     tools/compare_pytorch.py                    every workload, as many threads as cores
     tools/compare_pytorch.py mlp --threads 2
+    tools/compare_pytorch.py resnet18 --device cuda --precision tf32,bf16
 
 First both sides take one step from the same weights and batch, and their losses and updates must
 agree. Then they take turns, a round each, so that a machine that slows down slows both. The last
 line of a workload is the ratio of the medians: 1.5 means a step here takes 1/1.5 of PyTorch's time.
 
-PyTorch runs eager, with whichever order of axes, implementation of its optimiser and way to
-per-sample gradients is fastest on this machine. Exit status: 0 done, 1 results differ, 2 wrong usage,
-77 PyTorch is not installed.
+On the CPU PyTorch runs eager, with whichever order of axes, implementation of its optimiser and way to
+per-sample gradients is fastest on this machine. On a GPU it has channels_last and fused optimisers, and is
+measured eager, with torch.compile, and with torch.compile and the whole step in a CUDA graph; the ratio is
+to the fastest of the three, and the others stand beside it. Exit status: 0 done, 1 results differ, 2 wrong
+usage, 77 PyTorch is not installed.
 """
 import argparse
 import json
@@ -22,406 +25,75 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 try:
     import numpy
     import safetensors.numpy
     import torch
-    from torch import nn
 except ImportError as error:
     print(f"compare_pytorch: {error.name} is not installed; to get it: python3 -m venv torch-venv && "
           "torch-venv/bin/pip install torch numpy safetensors, then run this with torch-venv/bin/python",
           file=sys.stderr)
     sys.exit(77)
 
+from pytorch_side.steps import WAYS, Runner, use_precision
+from pytorch_side.workloads import FORMATS, UPDATES, WORKLOADS, to_file
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Relative error of the loss, and of the joint update of all parameters in the 2-norm. Both sides sum
-# in float, in different orders; Adam's first step also divides noise by noise where a gradient is 0,
-# and in a deep network with batch norm PyTorch's own gradients differ by 0.6 % from those in double.
-LOSS_TOLERANCE = 1e-5
-UPDATE_TOLERANCE = 5e-3
-DEEP_UPDATE_TOLERANCE = 2e-2
-
-
-def base_mlp():
-    return nn.Sequential(nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 100), nn.ReLU(),
-                         nn.Linear(100, 10))
-
-
-def named(prefix, module):
-    return {f"{prefix}.{name}": tensor for name, tensor in module.named_parameters()}
-
-
-class Mlp:
-    """Base-MLP 784-200-100-10, 64 images, cross-entropy, SGD with lr 0.01"""
-
-    def __init__(self, variant):
-        self.model = base_mlp()
-        self.images, self.labels = torch.randn(64, 784), torch.randint(0, 10, (64,))
-        self.optimizers = [torch.optim.SGD(self.model.parameters(), lr=0.01, **variant["optimizer"])]
-        self.loss_of = nn.CrossEntropyLoss()
-
-    def loss(self):
-        return self.loss_of(self.model(self.images), self.labels)
-
-    def tensors(self):
-        return {"images": self.images, "labels": self.labels, **named("model", self.model)}
-
-
-class MlpHalf(nn.Module):
-    """Linear layers fc1, fc2, ... with ReLU between, N(0, 0.01²) weights and zero biases"""
-
-    def __init__(self, *widths):
-        super().__init__()
-        self.depth = len(widths) - 1
-        for i in range(self.depth):
-            layer = nn.Linear(widths[i], widths[i + 1])
-            nn.init.normal_(layer.weight, 0, 0.01)
-            nn.init.zeros_(layer.bias)
-            setattr(self, f"fc{i + 1}", layer)
-        self.layers = [getattr(self, f"fc{i + 1}") for i in range(self.depth)]
-
-    def forward(self, x):
-        for layer in self.layers[:-1]:
-            x = torch.relu(layer(x))
-        return self.layers[-1](x)
-
-
-def to_file(tensor):
-    """Axes as files have them here: images (N, H, W, C), filters (K, R, S, C)."""
-    return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor
-
-
-class Code:
-    """Learned code over Base-MLP, k = 2, r = 1, 64 groups, squared error, two Adams with lr 0.001"""
-
-    def __init__(self, variant, k=2, groups=64, classes=10):
-        self.k, self.n, self.classes = k, groups, classes
-        self.base = base_mlp().requires_grad_(False).eval()
-        self.encoder = self.make_encoder(k)
-        self.decoder = MlpHalf((k + 1) * classes, (k + 1) * classes, k * classes, k * classes)
-        self.groups = torch.randn(groups, k, 28, 28, 1)
-        self.data_outputs = torch.randn(groups, k, classes)
-        self.labels = torch.randint(0, classes, (groups, k))
-        # Every group under each of its k scenarios "data output i is missing".
-        self.mask = torch.ones(k, k + 1, 1)
-        self.mask[range(k), range(k)] = 0
-        adam = dict(lr=1e-3, weight_decay=1e-5, **variant["optimizer"])
-        self.optimizers = [torch.optim.Adam(half.parameters(), **adam)
-                           for half in (self.encoder, self.decoder)]
-
-    def loss(self):
-        parity = self.base(self.encode().reshape(self.n, -1))
-        outputs = torch.cat([self.data_outputs, parity.unsqueeze(1)], 1)
-        seen = (outputs.unsqueeze(1) * self.mask).view(self.n * self.k, -1)
-        decoded = self.decoder(seen).view(self.n, self.k, self.k, self.classes)
-        lost = decoded.diagonal(dim1=1, dim2=2).transpose(1, 2)  # data output i under scenario i
-        return (lost - self.data_outputs).square().sum(-1).mean()
-
-    def tensors(self):
-        return {"groups": self.groups, "data_outputs": self.data_outputs, "labels": self.labels,
-                **named("base", self.base), **named("code.encoder", self.encoder),
-                **named("code.decoder", self.decoder)}
-
-
-class MlpCode(Code):
-    __doc__ = "MLPEncoder: " + Code.__doc__
-
-    def make_encoder(self, k):
-        return MlpHalf(k * 784, k * 784, 784)
-
-    def encode(self):
-        return self.encoder(self.groups.view(self.n, -1))
-
-
-class ConvHalf(nn.Module):
-    """ConvEncoder of arXiv 1806.01259: six 3x3 convolutions with dilations and ReLU, then 1x1"""
-
-    def __init__(self, k, r=1):
-        super().__init__()
-        c, before = 20 * k, k
-        for i, dilation in enumerate((1, 1, 2, 4, 8, 1)):
-            setattr(self, f"conv{i + 1}", nn.Conv2d(before, c, 3, padding=dilation, dilation=dilation))
-            before = c
-        self.conv7 = nn.Conv2d(c, r, 1)
-        self.layers = [getattr(self, f"conv{i + 1}") for i in range(7)]
-
-    def forward(self, x):
-        for layer in self.layers[:-1]:
-            x = torch.relu(layer(x))
-        return self.layers[-1](x)
-
-
-class ConvCode(Code):
-    __doc__ = "ConvEncoder: " + Code.__doc__
-
-    def __init__(self, variant):
-        self.format = variant["format"]
-        super().__init__(variant)
-
-    def make_encoder(self, k):
-        return ConvHalf(k).to(memory_format=self.format)
-
-    def encode(self):
-        return self.encoder(self.groups[..., 0].contiguous(memory_format=self.format))
-
-
-class Block(nn.Module):
-    def __init__(self, before, width, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = None
-        if stride != 1 or before != width:
-            self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False),
-                                            nn.BatchNorm2d(width))
-
-    def forward(self, x):
-        y = torch.relu_(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return torch.relu_(y)
-
-
-class ResNet18(nn.Module):
-    def __init__(self, width=64, classes=10):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        before = width
-        for stage in range(4):
-            after = width * 2 ** stage
-            setattr(self, f"layer{stage + 1}", nn.Sequential(
-                Block(before, after, 1 if stage == 0 else 2), Block(after, after, 1)))
-            before = after
-        self.fc = nn.Linear(before, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x):
-        x = torch.relu_(self.bn1(self.conv1(x)))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(x.mean((2, 3)))
-
-
-class ResNet:
-    """ResNet-18 (width 64), 64 images of 32x32x3, cross-entropy, SGD with lr 0.01 and momentum 0.9"""
-    update_tolerance = DEEP_UPDATE_TOLERANCE
-
-    def __init__(self, variant, batch=64):
-        self.model = ResNet18().to(memory_format=variant["format"])
-        self.images = torch.randn(batch, 3, 32, 32).contiguous(memory_format=variant["format"])
-        self.labels = torch.randint(0, 10, (batch,))
-        self.optimizers = [torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9,
-                                           **variant["optimizer"])]
-
-    def loss(self):
-        return nn.functional.cross_entropy(self.model(self.images), self.labels)
-
-    def tensors(self):
-        return {"images": self.images, "labels": self.labels, **named("model", self.model)}
-
-
-def give_statistics(model):
-    """Batch norms' running statistics as after training, not 0 and 1."""
-    for name, buffer in model.named_buffers():
-        if name.endswith("running_mean"):
-            buffer.normal_(0, 0.1)
-        elif name.endswith("running_var"):
-            buffer.uniform_(0.5, 1.5)
-
-
-def floating_buffers(prefix, model):
-    return {f"{prefix}.{name}": buffer for name, buffer in model.named_buffers()
-            if buffer.is_floating_point()}
-
-
-class ResNetInfer:
-    """ResNet-18 (width 64) in evaluation mode, batch of 64 images of 32x32x3"""
-    batch = 64
-
-    def __init__(self, variant):
-        self.model = ResNet18()
-        give_statistics(self.model)
-        self.model.eval().to(memory_format=variant["format"])
-        self.images = torch.randn(self.batch, 3, 32, 32).contiguous(memory_format=variant["format"])
-        self.logits = torch.zeros(self.batch, 10)
-        self.optimizers = []
-
-    def loss(self):
-        with torch.inference_mode():
-            self.logits = self.model(self.images)
-            return self.logits.square().mean()
-
-    def tensors(self):
-        return {"images": self.images, "logits": self.logits, **named("model", self.model),
-                **floating_buffers("model", self.model)}
-
-
-class ResNetInferOne(ResNetInfer):
-    """ResNet-18 (width 64) in evaluation mode, one image of 32x32x3"""
-    batch = 1
-
-
-class Fisher:
-    """Exact diagonal Gaussian Fisher information of ResNet-18 (width 64) on 32 images of 32x32x3"""
-    width, points, classes = 64, 32, 10
-    trial_points = 4     # that the variants are judged by
-    rounds = 3           # at most: a step takes many seconds,
-    warm_up = False      # and is its own warm-up
-    by_tensor = True     # every tensor must agree, not only all together
-    update_tolerance = 1e-3
-
-    def __init__(self, variant, points=None):
-        self.way, self.chunk = variant["way"], variant.get("chunk")
-        self.model = ResNet18(self.width)
-        give_statistics(self.model)
-        self.model.eval().to(memory_format=variant["format"])
-        self.images = torch.randn(points or self.points, 3, 32, 32)
-        self.fisher = {name: torch.zeros_like(p) for name, p in self.model.named_parameters()}
-        self.parameters = {name: p.detach() for name, p in self.model.named_parameters()}
-        self.optimizers = []
-
-    def logits_of(self, parameters, image):
-        return torch.func.functional_call(self.model, parameters, (image.unsqueeze(0),))[0]
-
-    def grad(self):
-        """torch.func: vmap over the images of grad, a class at a time."""
-        def logit(parameters, image, c):
-            return self.logits_of(parameters, image)[c]
-        gradients = torch.func.vmap(torch.func.grad(logit), in_dims=(None, 0, None))
-        for images in self.images.split(self.chunk):
-            for c in range(self.classes):
-                for name, each in gradients(self.parameters, images, c).items():
-                    yield name, each.square_().sum(0)
-
-    def jacrev(self):
-        """torch.func: an image at a time, vmap over the classes."""
-        jacobian = torch.func.jacrev(self.logits_of)
-        for image in self.images:
-            for name, each in jacobian(self.parameters, image).items():
-                yield name, each.square_().sum(0)
-
-    def loop(self):
-        """No torch.func: every image and class alone."""
-        names, parameters = zip(*self.model.named_parameters())
-        for image in self.images:
-            logits = self.model(image.unsqueeze(0))[0]
-            for c in range(self.classes):
-                each = torch.autograd.grad(logits[c], parameters, retain_graph=c + 1 < self.classes)
-                yield from ((name, gradient.square()) for name, gradient in zip(names, each))
-
-    def loss(self):
-        self.fisher = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
-        for name, squares in getattr(self, self.way)():
-            self.fisher[name] += squares
-        for total in self.fisher.values():
-            total /= len(self.images)
-        return sum(total.double().sum() for total in self.fisher.values())
-
-    def tensors(self):
-        return {"images": self.images, **named("model", self.model),
-                **floating_buffers("model", self.model),
-                **{f"fisher.{name}": total for name, total in self.fisher.items()}}
-
-
-class NarrowFisher(Fisher):
-    """Exact diagonal Gaussian Fisher information of ResNet-18 (width 16) on 64 images of 32x32x3"""
-    width, points, trial_points = 16, 64, 16
-
-
-# Implementations of the optimisers' update, and orders of axes: of a workload's, the fastest is taken.
-UPDATES = {"for-loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
-
-
-def updates_of():
-    return {name: {"optimizer": update} for name, update in UPDATES.items()}
-
-
-def formats_of(update="fused"):
-    return {name: {"optimizer": UPDATES[update], "format": axes} for name, axes in FORMATS.items()}
-
-
-def ways_of(*chunks):
-    ways = {f"torch.func grad by {chunk} {name}": {"way": "grad", "chunk": chunk, "format": axes}
-            for chunk in chunks for name, axes in FORMATS.items()}
-    return {**ways,
-            "torch.func jacrev": {"way": "jacrev", "format": FORMATS["NCHW"]},
-            "one by one": {"way": "loop", "format": FORMATS["NCHW"]}}
-
-
-# Name (as bench_steps knows it) -> PyTorch's side, steps in a round, variants. A new workload is a
-# class above and a line here, and its other half in bench_steps/workloads.cpp.
-WORKLOADS = {
-    "mlp": (Mlp, 400, updates_of()),
-    "mlp-code": (MlpCode, 20, updates_of()),
-    "conv-code": (ConvCode, 3, formats_of()),
-    "resnet18": (ResNet, 1, formats_of()),
-    "resnet18-infer-64": (ResNetInfer, 2, formats_of()),
-    "resnet18-infer-1": (ResNetInferOne, 40, formats_of()),
-    "resnet18-fisher": (Fisher, 1, ways_of(4)),
-    "resnet18-w16-fisher": (NarrowFisher, 1, ways_of(4, 16)),
-}
-
-
-def step(side):
-    for optimizer in side.optimizers:
-        optimizer.zero_grad()
-    loss = side.loss()
-    if side.optimizers:
-        loss.backward()
-    for optimizer in side.optimizers:
-        optimizer.step()
-    return loss.item()
-
-
-def milliseconds(side, steps):
-    for _ in range(1 + steps // 10 if getattr(side, "warm_up", True) else 0):
-        step(side)
-    start = time.perf_counter()
-    for _ in range(steps):
-        step(side)
-    return 1000 * (time.perf_counter() - start) / steps
+# in float, in different orders; Adam's first step also divides noise by noise where a gradient is 0.
+# Where products are rounded to fewer bits, the two sides do not round the same factors.
+LOSS_TOLERANCE = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 2e-2}
+UPDATE_TOLERANCE = {"fp32": 5e-3, "tf32": 5e-2, "bf16": 2e-1}
+# On a GPU: what trains and infers there, and how many steps a round has.
+GPU_WORKLOADS = ("mlp", "mlp-code", "conv-code", "resnet18", "resnet18-512", "resnet18-infer-64",
+                 "resnet18-infer-1")
+GPU_STEPS = 50
 
 
 def snapshot(side):
-    return {name: to_file(tensor.detach()).contiguous().numpy().copy()
+    return {name: to_file(tensor.detach()).float().contiguous().cpu().numpy().copy()
+            if tensor.is_floating_point() else tensor.detach().cpu().numpy().copy()
             for name, tensor in side.tensors().items()}
 
 
-def best_variant(make, variants, seed, steps):
+def gpu_variants():
+    """Names and options as a workload's variants have them."""
+    return {way: {"optimizer": UPDATES["fused"], "format": FORMATS["NHWC"], "way": way} for way in WAYS}
+
+
+def best_variant(make, variants, args, precision, steps):
     """Of `variants`, the fastest: its name, a fresh workload, and the milliseconds of all. A PyTorch that
     lacks one is judged by the others. Long steps are judged by some of their images, and once."""
+    def runner(options, *points):
+        torch.manual_seed(args.seed)
+        way = options.get("way", "eager") if args.device == "cuda" else "eager"
+        return Runner(make(options, *points), args.device, precision, way)
+
     timed = {}
     trial = getattr(make, "trial_points", None)
     share = trial / make.points if trial else 1
     for name, options in variants.items():
-        torch.manual_seed(seed)
         try:
-            side = make(options, trial) if trial else make(options)
-            timed[name] = statistics.median(milliseconds(side, max(1, steps // 4))
+            trial_run = runner(options, *([trial] if trial else []))
+            timed[name] = statistics.median(trial_run.milliseconds(max(1, steps // 4))
                                             for _ in range(1 if trial else 3)) / share
-        except (TypeError, RuntimeError):
-            continue
+        except (TypeError, RuntimeError) as error:
+            print(f"  PyTorch's {name} is left out: {str(error).splitlines()[0]}")
     name = min(timed, key=timed.get)
-    torch.manual_seed(seed)
-    return name, make(variants[name]), timed
+    return name, runner(variants[name]), timed
 
 
 class Ours:
     """bench_steps, started once and given a turn by a line on its stdin."""
 
-    def __init__(self, bench, workload, folder, problem, args, rounds, steps):
+    def __init__(self, workload, folder, problem, args, precision, rounds, steps):
         safetensors.numpy.save_file(problem, folder / "problem.safetensors")
         self.process = subprocess.Popen(
-            [bench, "--workload", workload, "--problem", folder / "problem.safetensors",
+            [args.bench, "--workload", workload, "--problem", folder / "problem.safetensors",
              "--after", folder / "after.safetensors", "--on-demand", "--rounds", str(rounds),
-             "--steps", str(steps), "--threads", str(args.threads)],
+             "--steps", str(steps), "--threads", str(args.threads), "--device", args.device,
+             "--precision", precision],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.folder = folder
 
@@ -456,30 +128,36 @@ def differences(before, ours, theirs, loss, by_tensor):
     return abs(float(ours["loss"][0]) - loss) / abs(loss), error
 
 
-def compare(workload, args):
+def compare(workload, args, precision):
     make, steps, variants = WORKLOADS[workload]
-    steps = args.steps or steps
-    update_tolerance = getattr(make, "update_tolerance", UPDATE_TOLERANCE)
+    on_gpu = args.device == "cuda"
+    steps = args.steps or (GPU_STEPS if on_gpu else steps)
+    variants = gpu_variants() if on_gpu else variants
+    use_precision(precision)
+    loss_tolerance = LOSS_TOLERANCE[precision]
+    update_tolerance = max(getattr(make, "update_tolerance", 0), UPDATE_TOLERANCE[precision])
+    if precision == "fp32":
+        update_tolerance = getattr(make, "update_tolerance", update_tolerance)
     most_rounds = min(args.rounds, getattr(make, "rounds", args.rounds))
-    print(f"\n{workload}: {make.__doc__}")
-    variant, side, timed = best_variant(make, variants, args.seed, steps)
+    print(f"\n{workload}: {make.__doc__}; {precision}")
+    variant, theirs, timed = best_variant(make, variants, args, precision, steps)
     print("  PyTorch's variants: " + ", ".join(f"{name} {ms:.3f}" for name, ms in timed.items())
           + f" ms a step; taken: {variant}")
     with tempfile.TemporaryDirectory() as folder:
-        before = snapshot(side)
-        ours = Ours(args.bench, workload, pathlib.Path(folder), before, args, most_rounds, steps)
-        loss = step(side)
+        before = snapshot(theirs.side)
+        ours = Ours(workload, pathlib.Path(folder), before, args, precision, most_rounds, steps)
+        loss = theirs.first_step()
         rounds = {"ours": [ours.round()], "theirs": []}  # its first step is taken by now
-        errors = differences(before, ours.after(), snapshot(side), loss,
+        errors = differences(before, ours.after(), snapshot(theirs.side), loss,
                              getattr(make, "by_tensor", False))
-        agree = errors[0] <= LOSS_TOLERANCE and errors[1] <= update_tolerance
+        agree = errors[0] <= loss_tolerance and errors[1] <= update_tolerance
         print(f"  after one step: loss {loss:.6g}, relative difference {errors[0]:.1e} (at most "
-              f"{LOSS_TOLERANCE:g}); update differs by {errors[1]:.1e} (at most {update_tolerance:g}): "
+              f"{loss_tolerance:g}); update differs by {errors[1]:.1e} (at most {update_tolerance:g}): "
               + ("agree" if agree else "DIFFER"))
-        rounds["theirs"].append(milliseconds(side, steps))
+        rounds["theirs"].append(theirs.milliseconds(steps))
         while len(rounds["theirs"]) < most_rounds:
             rounds["ours"].append(ours.round())
-            rounds["theirs"].append(milliseconds(side, steps))
+            rounds["theirs"].append(theirs.milliseconds(steps))
         final = ours.answer()
         ours.process.wait()
     medians = {name: statistics.median(values) for name, values in rounds.items()}
@@ -487,7 +165,7 @@ def compare(workload, args):
     ranges = {name: f"{min(values):.3f} to {max(values):.3f}" for name, values in rounds.items()}
     print(f"  PyTorch    {medians['theirs']:9.3f} ms a step, median of {most_rounds} rounds of {steps}"
           f" ({ranges['theirs']})")
-    print(f"  understudy {medians['ours']:9.3f} ms a step, {final['instruction_set']}"
+    print(f"  understudy {medians['ours']:9.3f} ms a step, {final['device'] if on_gpu else final['instruction_set']}"
           f" ({ranges['ours']})")
     # PyTorch's is that of this process, so of all workloads up to this one.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
@@ -496,12 +174,13 @@ def compare(workload, args):
     best = min(rounds["theirs"]) / min(rounds["ours"])
     print(f"  ratio      {ratio:9.2f} x PyTorch ({best:.2f} between the best rounds)" if agree
           else "  no ratio: the results differ")
-    func = {name: ms for name, ms in timed.items() if name.startswith("torch.func")}
-    if agree and func and variant not in func:
-        name = min(func, key=func.get)
-        print(f"             {func[name] / medians['ours']:9.2f} x {name}, by its time above")
-    return {"workload": workload, "agree": agree, "loss_error": errors[0], "update_error": errors[1],
-            "pytorch_variant": variant, "pytorch_variants": timed,
+    others = {name: ms for name, ms in timed.items()
+              if name != variant and (on_gpu or name.startswith("torch.func"))}
+    if agree and others and (on_gpu or not variant.startswith("torch.func")):
+        for name, ms in others.items() if on_gpu else [min(others.items(), key=lambda item: item[1])]:
+            print(f"             {ms / medians['ours']:9.2f} x {name}, by its time above")
+    return {"workload": workload, "precision": precision, "agree": agree, "loss_error": errors[0],
+            "update_error": errors[1], "pytorch_variant": variant, "pytorch_variants": timed,
             "pytorch_ms": medians["theirs"], "ms": medians["ours"],
             "ratio": ratio if agree else None,
             "ratio_of_best": best if agree else None, "instruction_set": final["instruction_set"],
@@ -529,6 +208,9 @@ def main():
     parser.add_argument("--steps", type=int, default=0, help="in a round; 0: a number that suits")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--bench", type=pathlib.Path, default=ROOT / "build/bin/bench_steps")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--precision", default="", help="of products, on a GPU any of fp32,tf32,bf16; "
+                        "default: all three there, fp32 on the CPU")
     parser.add_argument("--json", type=pathlib.Path, help="write the results there")
     args = parser.parse_args()
     unknown = [name for name in args.workloads if name not in WORKLOADS]
@@ -540,14 +222,29 @@ def main():
         sys.exit(f"compare_pytorch: {args.bench} is not there; build it first (tools/quickstart), or "
                  "say where it is with --bench")
 
+    on_gpu = args.device == "cuda"
+    if on_gpu and not torch.cuda.is_available():
+        sys.exit("compare_pytorch: --device cuda: PyTorch sees no GPU here")
+    precisions = args.precision.split(",") if args.precision else (
+        ["fp32", "tf32", "bf16"] if on_gpu else ["fp32"])
+    if not set(precisions) <= (set(LOSS_TOLERANCE) if on_gpu else {"fp32"}):
+        parser.error(f"--precision {args.precision}: expected fp32" + (", tf32 or bf16" if on_gpu else
+                                                                       " on the CPU"))
+
     torch.set_num_threads(args.threads)
+    torch.set_default_device(args.device)
     version = subprocess.run([args.bench, "--version"], capture_output=True, text=True,
                              check=True).stdout.strip()
-    print(f"{cpu_name()}; {args.threads} threads on each side, seed {args.seed}\n"
-          f"PyTorch {torch.__version__} (eager), Python {sys.version.split()[0]}; {version}")
-    results = [compare(workload, args) for workload in args.workloads or WORKLOADS]
+    where = cpu_name()
+    if on_gpu:
+        where = f"{torch.cuda.get_device_name()}, PyTorch's cuDNN {torch.backends.cudnn.version()}; {where}"
+    print(f"{where}; {args.threads} threads on each side, seed {args.seed}\n"
+          f"PyTorch {torch.__version__}, Python {sys.version.split()[0]}; {version}")
+    usual = GPU_WORKLOADS if on_gpu else [name for name in WORKLOADS if name != "resnet18-512"]
+    results = [compare(workload, args, precision) for workload in args.workloads or usual
+               for precision in precisions]
     if args.json:
-        args.json.write_text(json.dumps({"cpu": cpu_name(), "threads": args.threads,
+        args.json.write_text(json.dumps({"machine": where, "device": args.device, "threads": args.threads,
                                          "seed": args.seed, "pytorch": torch.__version__,
                                          "version": version, "results": results}, indent=2) + "\n")
     return 0 if all(result["agree"] for result in results) else 1

@@ -170,7 +170,7 @@ std::unique_ptr<Workload> narrow_resnet_fisher(Generator& generator) {
   return std::make_unique<Fisher>(resnet18(generator, 16), Shape{64, 32, 32, 3}, generator);
 }
 
-// A new workload is a function above, a line here, and its other half in compare_pytorch.py.
+// A new workload is a function above, a line here, and its other half in tools/pytorch_side/workloads.py.
 struct Entry {
   const char* name;
   std::unique_ptr<Workload> (*make)(Generator&);
