@@ -68,7 +68,7 @@ void measure(benchmark::State& state, const Measurement& m, Device device, const
     for (int i = 0; i < calls; ++i) prepared.call();
     kernels.synchronize();
     const double each = std::chrono::duration<double>(Clock::now() - start).count() / calls;
-    state.SetIterationTime(each);
+    if (calls > 1) state.SetIterationTime(each);
     seconds += each;
   }
   seconds /= static_cast<double>(state.iterations());
@@ -133,11 +133,14 @@ void bench_kernels(int argc, char** argv) {
   for (const auto family : {bench::products, bench::convolutions, bench::passes, bench::codes})
     for (Measurement& m : family(device)) all.push_back(std::move(m));
   Prepared prepared;
-  for (const Measurement& m : all)
-    benchmark::RegisterBenchmark(
-        m.name.c_str(), [&](benchmark::State& state) { measure(state, m, device, peak, prepared); })
-        ->Unit(benchmark::kMillisecond)
-        ->UseManualTime();
+  for (const Measurement& m : all) {
+    auto* const registered =
+        benchmark::RegisterBenchmark(m.name.c_str(), [&](benchmark::State& state) {
+          measure(state, m, device, peak, prepared);
+        })->Unit(benchmark::kMillisecond);
+    // The time of a call, where several are waited for together.
+    if (device.kind != DeviceKind::cpu) registered->UseManualTime();
+  }
   const std::size_t ran = benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   check(ran > 0, "no benchmark has a name that matches --benchmark_filter");

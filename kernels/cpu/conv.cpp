@@ -12,11 +12,6 @@
 namespace understudy::cpu {
 namespace {
 
-bool is_product(const ConvShape& s) {
-  return s.R == 1 && s.S == 1 && s.conv.stride == HeightWidth(1) &&
-         s.conv.padding == HeightWidth(0);
-}
-
 enum class Pass { forward, input_gradient, weight_gradient };
 
 const char* to_string(Pass pass) {
@@ -36,7 +31,7 @@ bool applies(ConvAlgorithm algorithm, const ConvShape& s, Pass pass) {
     case ConvAlgorithm::winograd:
       return winograd_applies(s);
     case ConvAlgorithm::product:
-      return is_product(s);
+      return s.is_product();
     case ConvAlgorithm::few_pixels:
       return pass == Pass::forward;
     case ConvAlgorithm::automatic:
@@ -66,7 +61,7 @@ ConvAlgorithm choose(const ConvShape& s, Pass pass) {
         s.conv.stride.width, s.conv.padding.height, s.conv.padding.width, s.conv.dilation.height,
         s.conv.dilation.width);
   if (wanted != ConvAlgorithm::automatic) return wanted;
-  if (is_product(s)) return ConvAlgorithm::product;
+  if (s.is_product()) return ConvAlgorithm::product;
   if (winograd_pays(s)) return ConvAlgorithm::winograd;
   return pass == Pass::forward && has_few_pixels(s) ? ConvAlgorithm::few_pixels
                                                     : ConvAlgorithm::implicit;
