@@ -67,6 +67,18 @@ class Scripts(unittest.TestCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("cmake 3.22.1 is too old, 3.25 or newer is needed", result.stderr)
 
+    def test_gpu_check_says_what_it_could_not_do(self):
+        self.pretend("nvidia-smi", "exit 9")  # as without a driver
+        out = self.folder / "check"
+        result = self.run_script("gpu_check", "--out", out, "parity", "sanitizer", "bench", "compare",
+                                 "train", "table")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = result.stdout.split("\n")
+        self.assertEqual(lines[1].split(), ["gpu", "none"])
+        self.assertEqual([line.split(None, 1) for line in lines[2:-1]],
+                         [[part, "not run: there is no GPU here"]
+                          for part in ("parity", "sanitizer", "bench", "compare", "train")])
+
     def count(self, cases, status="0"):
         path = self.folder / "results.xml"
         path.write_text(f"<testsuite>{cases}</testsuite>")
@@ -92,6 +104,8 @@ class Scripts(unittest.TestCase):
     def test_wrong_usage(self):
         for command, part in ((["test", "--preset", "turbo"], "unknown preset turbo"),
                               (["setup", "now"], "unknown argument now"),
+                              (["gpu_check", "quickly"], "unknown argument quickly"),
+                              (["gpu_check", "--python"], "--python needs a value"),
                               (["lint", "--hard"], "unknown flag --hard")):
             result = self.run_script(*command)
             self.assertEqual(result.returncode, 2)
