@@ -20,6 +20,8 @@ namespace emulated {
 namespace {
 
 constexpr std::size_t range = std::size_t{4} << 30;  // of addresses, not of memory
+// Opening and closing all memory costs by the page, and is done for each piece of work.
+constexpr std::size_t page = std::size_t{2} << 20;
 constexpr std::size_t alignment = 256;
 constexpr std::size_t band = 256;  // at least so much between two blocks
 constexpr unsigned char band_byte = 0xA5;
@@ -39,16 +41,17 @@ struct Arena {
 
   Arena() {
     void* memory =
-        mmap(nullptr, range, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(nullptr, range + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) std::abort();
-    base = static_cast<char*>(memory);
+    const auto first = reinterpret_cast<std::uintptr_t>(memory);
+    base = static_cast<char*>(memory) + (page - first % page) % page;
+    static_cast<void>(madvise(base, range, MADV_HUGEPAGE));  // where there are any
   }
   void protect(int how) {
     if (used_to > 0 && mprotect(base, used_to, how) != 0) std::abort();
   }
   // Opens pages up to `end` as the others are.
   void use_to(std::size_t end) {
-    constexpr std::size_t page = 1 << 16;
     end = (end + page - 1) / page * page;
     if (end <= used_to) return;
     if (open > 0 && mprotect(base + used_to, end - used_to, PROT_READ | PROT_WRITE) != 0)
