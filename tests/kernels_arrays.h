@@ -141,6 +141,11 @@ class Array {
   operator View() { return {block_.data() + guard, dtype_of<T>, shape_, strides_}; }
   operator ConstView() const { return {block_.data() + guard, dtype_of<T>, shape_, strides_}; }
 
+  // All of the memory, and where in it the first element is.
+  std::vector<T>& block() { return block_; }
+  const std::vector<T>& block() const { return block_; }
+  static constexpr std::int64_t guard = 64;
+
   // True while nothing outside the view has been written.
   bool guards_intact() const {
     T untouched;
@@ -151,7 +156,6 @@ class Array {
   }
 
  private:
-  static constexpr std::int64_t guard = 64;
   std::size_t place(const Dims& index) const {
     return static_cast<std::size_t>(guard + offset_of(index, strides_));
   }
