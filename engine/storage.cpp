@@ -6,9 +6,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 #include "kernels/backend.h"
 #include "kernels/check.h"
+#include "kernels/op_name.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
@@ -48,23 +51,74 @@ constexpr SizeClass size_class(std::size_t bytes) {
 static_assert(size_class(64).bytes == 64 && size_class(65).index == 1);
 static_assert(size_class(128).bytes == 128 && size_class(129).bytes == 160);
 
-// Freed blocks wait in one list per size class. The lists are on the host, whatever the device.
+// Blocks that wait to be handed out again, one list per size class. The lists are on the host,
+// whatever the device.
+class FreeBlocks {
+ public:
+  // Null when there is none.
+  void* take(const SizeClass& size) {
+    auto& blocks = lists_[static_cast<std::size_t>(size.index)];
+    if (blocks.empty()) return nullptr;
+    void* const block = blocks.back();
+    blocks.pop_back();
+    return block;
+  }
+  // False when there is no room to remember it.
+  bool keep(const SizeClass& size, void* block) noexcept {
+    try {
+      lists_[static_cast<std::size_t>(size.index)].push_back(block);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+  // Gives all back to the device; how many bytes that were.
+  std::int64_t release(Device device) noexcept {
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i < lists_.size(); ++i) {
+      for (void* block : lists_[i]) backend(device).release(block, bytes_of(i));
+      bytes += static_cast<std::int64_t>(lists_[i].size() * bytes_of(i));
+      lists_[i].clear();
+    }
+    return bytes;
+  }
+
+ private:
+  static std::size_t bytes_of(std::size_t index) {
+    if (index == 0) return 64;
+    const std::size_t octave = 6 + (index - 1) / 4;
+    const std::size_t steps = (index - 1) % 4 + 1;
+    return (std::size_t{1} << octave) + steps * (std::size_t{1} << (octave - 2));
+  }
+
+  std::array<std::vector<void*>, 4 * 48> lists_;
+};
+
+}  // namespace
+
+struct PoolBlocks : RefCounted {
+  explicit PoolBlocks(Device d) : device(d) {}
+  const Device device;
+  // Guarded by the device's allocator.
+  bool open = true;  // the MemoryPool is there
+  FreeBlocks free;
+};
+
+namespace {
+
+// `pool` is null for the cache that all share.
 class CachingAllocator {
  public:
   explicit CachingAllocator(Device device) : device_(device) {}
 
-  void* allocate(std::size_t bytes) {
+  void* allocate(std::size_t bytes, PoolBlocks* pool) {
     const SizeClass size = size_class(bytes);
     const auto held = static_cast<std::int64_t>(size.bytes);
     std::lock_guard lock(mutex_);
-    auto& blocks = free_[static_cast<std::size_t>(size.index)];
-    void* block = nullptr;
-    if (!blocks.empty()) {
-      block = blocks.back();
-      blocks.pop_back();
-    } else {
+    void* block = (pool ? pool->free : free_).take(size);
+    if (!block) {
       block = allocate_on_device(size.bytes);
-      if (!caches_blocks && device_ == Device{})
+      if (!caches_blocks && !pool && device_ == Device{})
         ASAN_POISON_MEMORY_REGION(static_cast<std::byte*>(block) + bytes, size.bytes - bytes);
       statistics_.bytes_held += held;
       ++statistics_.device_allocations;
@@ -75,23 +129,25 @@ class CachingAllocator {
     return block;
   }
 
-  void release(void* memory, std::size_t bytes) noexcept {
+  void release(void* memory, std::size_t bytes, PoolBlocks* pool) noexcept {
     const SizeClass size = size_class(bytes);
     std::lock_guard lock(mutex_);
     statistics_.bytes_in_use -= static_cast<std::int64_t>(size.bytes);
-    if (caches_blocks) {
-      try {
-        return free_[static_cast<std::size_t>(size.index)].push_back(memory);
-      } catch (const std::bad_alloc&) {  // no room to remember it
-      }
-    }
+    const bool keeps = pool ? pool->open : caches_blocks;
+    if (keeps && (pool ? pool->free : free_).keep(size, memory)) return;
     statistics_.bytes_held -= static_cast<std::int64_t>(size.bytes);
     backend(device_).release(memory, size.bytes);
   }
 
   void release_cached() {
     std::lock_guard lock(mutex_);
-    release_all();
+    statistics_.bytes_held -= free_.release(device_);
+  }
+
+  void close(PoolBlocks& pool) noexcept {
+    std::lock_guard lock(mutex_);
+    pool.open = false;
+    statistics_.bytes_held -= pool.free.release(device_);
   }
 
   AllocatorStatistics statistics() {
@@ -105,37 +161,41 @@ class CachingAllocator {
   }
 
  private:
-  // What waits in other size classes may be what is missing.
+  // What waits in other size classes may be what is missing. What waits in pools stays there: work
+  // that was recorded writes to it.
   void* allocate_on_device(std::size_t bytes) {
     try {
       return backend(device_).allocate(bytes);
     } catch (const Error&) {
-      if (!release_all()) throw;
     }
-    return backend(device_).allocate(bytes);
+    statistics_.bytes_held -= free_.release(device_);
+    try {
+      return backend(device_).allocate(bytes);
+    } catch (const Error& error) {
+      fail("{}", with_figures(error.what()));
+    }
   }
 
-  // True when there was something to give back.
-  bool release_all() {
-    const std::int64_t before = statistics_.bytes_held;
-    for (std::size_t i = 0; i < free_.size(); ++i) {
-      for (void* block : free_[i]) backend(device_).release(block, bytes_of(i));
-      statistics_.bytes_held -= static_cast<std::int64_t>(free_[i].size() * bytes_of(i));
-      free_[i].clear();
+  // `message` with the op that asked, and what a person needs to know to do something about it.
+  std::string with_figures(const std::string& message) const {
+    const std::string_view op = OpName::current();
+    const std::string start = op.empty() ? message : fmt::format("[{}] {}", op, message);
+    const auto gib = [](auto bytes) { return static_cast<double>(bytes) / (1 << 30); };
+    try {
+      const DeviceMemory memory = backend(device_).memory();
+      return fmt::format(
+          "{}; this process holds {:.2f} GiB there, {:.2f} GiB of it in use, and {:.2f} GiB of the "
+          "{:.2f} GiB of {} are free; use smaller batches, or end what else uses its memory",
+          start, gib(statistics_.bytes_held), gib(statistics_.bytes_in_use), gib(memory.free),
+          gib(memory.total), to_string(device_));
+    } catch (const Error&) {  // it is not the memory that is wrong
+      return start;
     }
-    return statistics_.bytes_held < before;
-  }
-
-  static std::size_t bytes_of(std::size_t index) {
-    if (index == 0) return 64;
-    const std::size_t octave = 6 + (index - 1) / 4;
-    const std::size_t steps = (index - 1) % 4 + 1;
-    return (std::size_t{1} << octave) + steps * (std::size_t{1} << (octave - 2));
   }
 
   Device device_;
   std::mutex mutex_;
-  std::array<std::vector<void*>, 4 * 48> free_;
+  FreeBlocks free_;
   AllocatorStatistics statistics_;
 };
 
@@ -153,20 +213,38 @@ CachingAllocator& allocator(Device device) {
   return *entry;
 }
 
+thread_local const PoolScope* newest_scope = nullptr;
+
 }  // namespace
 
 AllocatorStatistics allocator_statistics(Device device) { return allocator(device).statistics(); }
 void restart_allocator_peak(Device device) { allocator(device).restart_peak(); }
 void* cached_allocate(Device device, std::size_t bytes) {
-  return allocator(device).allocate(bytes);
+  return allocator(device).allocate(bytes, nullptr);
 }
 void cached_release(Device device, void* memory, std::size_t bytes) noexcept {
-  allocator(device).release(memory, bytes);
+  allocator(device).release(memory, bytes, nullptr);
 }
 void release_cached_memory(Device device) { allocator(device).release_cached(); }
 
+MemoryPool::MemoryPool(Device device) : blocks_(new PoolBlocks(device)) {}
+MemoryPool::~MemoryPool() { allocator(blocks_->device).close(*blocks_); }
+
+PoolScope::PoolScope(const MemoryPool& pool) : blocks_(pool.blocks_), before_(newest_scope) {
+  newest_scope = this;
+}
+PoolScope::~PoolScope() { newest_scope = before_; }
+Ref<PoolBlocks> PoolScope::blocks_for(Device device) {
+  for (const PoolScope* scope = newest_scope; scope; scope = scope->before_)
+    if (scope->blocks_->device == device) return scope->blocks_;
+  return {};
+}
+
 Storage::Storage(Device device, std::size_t bytes)
-    : device_(device), bytes_(bytes), data_(cached_allocate(device, bytes)) {}
-Storage::~Storage() { cached_release(device_, data_, bytes_); }
+    : device_(device),
+      bytes_(bytes),
+      pool_(PoolScope::blocks_for(device)),
+      data_(allocator(device).allocate(bytes, pool_.get())) {}
+Storage::~Storage() { allocator(device_).release(data_, bytes_, pool_.get()); }
 
 }  // namespace understudy

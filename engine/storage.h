@@ -91,6 +91,40 @@ class Ref {
   RefCounted* object_ = nullptr;
 };
 
+// Memory of a device apart from everyone else's: what was taken from it returns to it, whoever drops
+// it, and is handed out again to those alone who ask under a PoolScope of it. Work that is recorded
+// needs that, because each of its runs writes wherever the recording did, also to blocks that were
+// free again when it ended. A block may outlive its pool; then it goes back to the device when it is
+// dropped, as the free ones do at the pool's end. Counted in allocator_statistics.
+struct PoolBlocks;
+class MemoryPool {
+ public:
+  explicit MemoryPool(Device device);
+  ~MemoryPool();
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+
+ private:
+  friend class PoolScope;
+  Ref<PoolBlocks> blocks_;
+};
+
+// In its scope the tensors that this thread makes on the pool's device come from the pool.
+class PoolScope {
+ public:
+  explicit PoolScope(const MemoryPool& pool);
+  ~PoolScope();
+  PoolScope(const PoolScope&) = delete;
+  PoolScope& operator=(const PoolScope&) = delete;
+
+  // Of this thread's newest scope for `device`; null where there is none.
+  static Ref<PoolBlocks> blocks_for(Device device);
+
+ private:
+  Ref<PoolBlocks> blocks_;
+  const PoolScope* before_;
+};
+
 // One block of device memory. `version` counts in-place changes, so that autograd can refuse a
 // gradient whose saved values are gone.
 class Storage : public RefCounted {
@@ -106,6 +140,7 @@ class Storage : public RefCounted {
  private:
   Device device_;
   std::size_t bytes_;
+  Ref<PoolBlocks> pool_;  // where it came from; null for the cache that all share
   void* data_;
   std::atomic<std::uint32_t> version_{0};
 };

@@ -5,7 +5,6 @@
 
 using namespace understudy;
 using namespace understudy::testing;
-using cpu::ConvShape;
 
 namespace {
 

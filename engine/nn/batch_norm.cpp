@@ -42,9 +42,9 @@ Tensor BatchNorm::normalize(const Tensor& x, const Tensor& residual, Activation 
 
 void BatchNorm::track(const ChannelStatistics& batch, std::int64_t rows) {
   NoGradGuard no_grad;
-  const double seen = num_batches_tracked.item() + 1;
-  num_batches_tracked.fill_(seen);
-  const double fresh = momentum.value_or(1 / seen);
+  num_batches_tracked.copy_(cast(num_batches_tracked, DType::f64) + 1.0);
+  // The average over all batches reads their number, and so cannot be recorded (repeated_step.h).
+  const double fresh = momentum ? *momentum : 1 / num_batches_tracked.item();
   const double n = static_cast<double>(rows);
   const auto move = [&](Tensor& running, const Tensor& now, double factor) {
     running.copy_(scale(running, 1 - fresh) + scale(now, fresh * factor));

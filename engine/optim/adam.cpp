@@ -7,7 +7,7 @@
 namespace understudy {
 namespace {
 
-// The rule is at AdamStep (kernels/backend.h): exp_avg is m, exp_avg_sq is v.
+// The rule is at AdamStep (kernels/update_rules.h): exp_avg is m, exp_avg_sq is v.
 class Adam final : public Optimizer {
  public:
   Adam(std::vector<NamedTensor> parameters, const AdamOptions& options)
@@ -15,23 +15,28 @@ class Adam final : public Optimizer {
         options_(options) {}
 
  private:
-  void update(DType dtype, Device device, std::span<const Slot> slots, std::int64_t step) override {
+  std::span<const std::byte> values(std::int64_t step) override {
+    const double t = static_cast<double>(step);
+    values_ = {.lr = lr(),
+               .beta1 = options_.beta1,
+               .beta2 = options_.beta2,
+               .eps = options_.eps,
+               .weight_decay = options_.weight_decay,
+               .correction1 = 1 - std::pow(options_.beta1, t),
+               .correction2 = 1 - std::pow(options_.beta2, t),
+               .decoupled = options_.decoupled};
+    return std::as_bytes(std::span(&values_, 1));
+  }
+  void update(DType dtype, Device device, std::span<const Slot> slots,
+              const void* values) override {
     slots_.clear();
     for (const Slot& s : slots)
       slots_.push_back({s.parameter, s.gradient, s.moment[0], s.moment[1], s.count});
-    const double t = static_cast<double>(step);
-    const AdamStep values{.lr = lr(),
-                          .beta1 = options_.beta1,
-                          .beta2 = options_.beta2,
-                          .eps = options_.eps,
-                          .weight_decay = options_.weight_decay,
-                          .correction1 = 1 - std::pow(options_.beta1, t),
-                          .correction2 = 1 - std::pow(options_.beta2, t),
-                          .decoupled = options_.decoupled};
-    backend(device).adam(dtype, slots_, on_device(values, device));
+    backend(device).adam(dtype, slots_, static_cast<const AdamStep*>(values));
   }
 
   AdamOptions options_;
+  AdamStep values_ = {};
   std::vector<AdamSlot> slots_;  // scratch
 };
 

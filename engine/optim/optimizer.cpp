@@ -81,41 +81,60 @@ Optimizer::Slot Optimizer::make_slot(std::size_t index, std::vector<Tensor>& hol
   return slot;
 }
 
-const void* Optimizer::on_device(std::span<const std::byte> values, Device device) {
-  const auto size = static_cast<std::int64_t>(values.size());
-  if (!step_.defined()) step_ = Tensor::empty({size}, DType::u8, device);
-  void* const memory = step_.mutable_view().data;
-  backend(device).from_host(memory, values.data(), values.size());
-  return memory;
+void Optimizer::make_passes() {
+  passes_.clear();
+  std::map<std::int64_t, std::size_t> pass_of;  // by the number of updates
+  for (const std::size_t index : active_) {
+    const auto [found, is_new] = pass_of.emplace(states_[index].step, passes_.size());
+    if (is_new) passes_.emplace_back();
+    passes_[found->second].push_back(index);
+  }
+}
+
+void Optimizer::prepare_step() {
+  const ProfileScope scope("optimizer step");
+  const Device device = parameters_.front().tensor.device();
+  for (std::size_t p = 0; p < passes_.size(); ++p) {
+    const std::int64_t step = states_[passes_[p].front()].step + 1;
+    const std::span<const std::byte> bytes = values(step);
+    if (p == values_.size())
+      values_.push_back(Tensor::empty({std::ssize(bytes)}, DType::u8, device));
+    backend(device).from_host(values_[p].mutable_view().data, bytes.data(), bytes.size());
+    for (const std::size_t index : passes_[p]) states_[index].step = step;
+  }
+  prepared_ = true;
+}
+
+void Optimizer::apply_step() {
+  const ProfileScope scope("optimizer step");
+  NoGradGuard no_grad;
+  with_gradient_.clear();
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const Tensor& parameter = parameters_[i].tensor;
+    if (parameter.requires_grad() && parameter.grad().defined()) with_gradient_.push_back(i);
+  }
+  if (with_gradient_ != active_) {
+    if (prepared_)
+      for (const std::size_t index : active_) --states_[index].step;
+    prepared_ = false;
+    active_ = with_gradient_;
+    make_passes();
+  }
+  if (!prepared_) prepare_step();
+  const Tensor& first = parameters_.front().tensor;
+  for (std::size_t p = 0; p < passes_.size(); ++p) {
+    slots_.clear();
+    hold_.clear();
+    for (const std::size_t index : passes_[p]) slots_.push_back(make_slot(index, hold_));
+    update(first.dtype(), first.device(), slots_, values_[p].view().data);
+  }
+  hold_.clear();
+  prepared_ = false;
 }
 
 void Optimizer::step() {
-  const ProfileScope scope("optimizer step");
-  NoGradGuard no_grad;
-  active_.clear();
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const Tensor& parameter = parameters_[i].tensor;
-    if (parameter.requires_grad() && parameter.grad().defined()) active_.push_back(i);
-  }
-  // Parameters that were updated equally often share a pass: nearly always all of them.
-  while (!active_.empty()) {
-    const std::int64_t before = states_[active_.front()].step;
-    slots_.clear();
-    hold_.clear();
-    std::size_t later = 0;
-    for (const std::size_t index : active_) {
-      if (states_[index].step != before) {
-        active_[later++] = index;
-        continue;
-      }
-      slots_.push_back(make_slot(index, hold_));
-      states_[index].step = before + 1;
-    }
-    active_.resize(later);
-    const Tensor& first = parameters_.front().tensor;
-    update(first.dtype(), first.device(), slots_, before + 1);
-  }
-  hold_.clear();
+  prepare_step();
+  apply_step();
 }
 
 std::vector<NamedTensor> Optimizer::state_dict() const {
@@ -180,7 +199,21 @@ void Optimizer::load_state_dict(const std::vector<NamedTensor>& state) {
   check(faults.empty(), "[optim] the state does not fit the optimiser: {}",
         fmt::join(faults, ", "));
   set_lr(lr.item());
-  states_ = std::move(states);
+  // Into the moments that are there: recorded work writes to them.
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    states_[i].step = states[i].step;
+    for (std::size_t m = 0; m < moments_.size(); ++m) {
+      Tensor& moment = states_[i].moment[m];
+      if (!moment.defined())
+        moment = states[i].moment[m];
+      else if (states[i].moment[m].defined())
+        moment.copy_(states[i].moment[m]);
+      else
+        moment.fill_(0);
+    }
+  }
+  prepared_ = false;
+  make_passes();
 }
 
 }  // namespace understudy

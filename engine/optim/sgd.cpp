@@ -5,7 +5,7 @@
 namespace understudy {
 namespace {
 
-// The rule is at SgdStep (kernels/backend.h): momentum_buffer is b.
+// The rule is at SgdStep (kernels/update_rules.h): momentum_buffer is b.
 class Sgd final : public Optimizer {
  public:
   Sgd(std::vector<NamedTensor> parameters, const SgdOptions& options)
@@ -15,19 +15,24 @@ class Sgd final : public Optimizer {
         options_(options) {}
 
  private:
-  void update(DType dtype, Device device, std::span<const Slot> slots, std::int64_t step) override {
+  std::span<const std::byte> values(std::int64_t step) override {
+    values_ = {.lr = lr(),
+               .momentum = options_.momentum,
+               .dampening = options_.dampening,
+               .weight_decay = options_.weight_decay,
+               .nesterov = options_.nesterov,
+               .first = step == 1};
+    return std::as_bytes(std::span(&values_, 1));
+  }
+  void update(DType dtype, Device device, std::span<const Slot> slots,
+              const void* values) override {
     slots_.clear();
     for (const Slot& s : slots) slots_.push_back({s.parameter, s.gradient, s.moment[0], s.count});
-    const SgdStep values{.lr = lr(),
-                         .momentum = options_.momentum,
-                         .dampening = options_.dampening,
-                         .weight_decay = options_.weight_decay,
-                         .nesterov = options_.nesterov,
-                         .first = step == 1};
-    backend(device).sgd(dtype, slots_, on_device(values, device));
+    backend(device).sgd(dtype, slots_, static_cast<const SgdStep*>(values));
   }
 
   SgdOptions options_;
+  SgdStep values_ = {};
   std::vector<SgdSlot> slots_;  // scratch
 };
 
