@@ -44,6 +44,13 @@ if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   endif()
 endif()
 enable_language(CUDA)
+# CMake 3.25 does not know that nvcc knows C++20, which it takes over from CMAKE_CXX_STANDARD.
+foreach(kind STANDARD EXTENSION)
+  if(NOT CMAKE_CUDA20_${kind}_COMPILE_OPTION)
+    set(CMAKE_CUDA20_${kind}_COMPILE_OPTION -std=c++20)
+  endif()
+endforeach()
+set(CMAKE_CUDA_EXTENSIONS OFF)
 set(UNDERSTUDY_WITH_CUDA ON)
 
 # A package of pip's has the library by its version only.
