@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <vector>
 
 #include "cuda_runtime.h"
@@ -81,6 +83,7 @@ bool crashes(Body&& body) {
   const pid_t child = fork();
   if (child == 0) {
     if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
+    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT}) std::signal(signal, SIG_DFL);
     body();
     _exit(0);
   }
@@ -149,7 +152,8 @@ TEST_CASE("cuda: a host buffer may go once from_host has returned") {
 
 TEST_CASE("cuda: memory that is not there is an error for people, and the next call works") {
   const Fresh fresh;
-  emulated::set_memory(1 << 20);
+  backend(gpu).synchronize();
+  emulated::set_memory(emulated::memory_in_use() + (1 << 20));
   const std::string text = error_text([] { backend(gpu).allocate(2 << 20); });
   CHECK(text.find("out of memory: a block of 2097152 bytes (2.0 MiB) cannot be had on cuda:0") !=
         std::string::npos);
