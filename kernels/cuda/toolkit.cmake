@@ -1,6 +1,6 @@
 # The CUDA Toolkit and cuDNN: finds them, or says why the backend is not built.
 # UNDERSTUDY_WITH_CUDA and UNDERSTUDY_WITH_CUDNN say what was found.
-set(UNDERSTUDY_CUDA OFF CACHE STRING "The CUDA backend: AUTO (built where a toolkit is found), ON, OFF")
+set(UNDERSTUDY_CUDA AUTO CACHE STRING "The CUDA backend: AUTO (built where a toolkit is found), ON, OFF")
 set_property(CACHE UNDERSTUDY_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(UNDERSTUDY_WITH_CUDA OFF)
 set(UNDERSTUDY_WITH_CUDNN OFF)
