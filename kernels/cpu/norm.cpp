@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cmath>
 
+#include "kernels/batch_norm.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/loops/loops.h"
 #include "kernels/cpu/scratch.h"
@@ -68,15 +68,13 @@ void for_elements(const Sheet& s, Body&& body) {
   });
 }
 
-double inverse_deviation(double variance, double eps) { return 1 / std::sqrt(variance + eps); }
-
 // The constants of a normalisation, each repeated for the columns of a sheet, in `room` for
 // 3 · columns elements.
 template <class T>
 ChannelConstants<T> constants_of(const Sheet& s, const Normalization& norm, T* room) {
   T *const mean = room, *const scale = room + s.columns, *const bias = scale + s.columns;
   for (Index c = 0; c < s.C; ++c) {
-    const double deviation = inverse_deviation(norm.variance.as<T>()[c], norm.eps);
+    const double deviation = batch_norm::inverse_deviation(norm.variance.as<T>()[c], norm.eps);
     mean[c] = norm.mean.as<T>()[c];
     scale[c] = static_cast<T>(norm.weight.as<T>()[c] * deviation);
     bias[c] = norm.bias.as<T>()[c];
@@ -105,10 +103,9 @@ void CpuBackend::channel_statistics(const View& mean, const View& variance, cons
              });
     const double n = static_cast<double>(s.rows);
     for (Index c = 0; c < s.C; ++c) {
-      const double offset = sum[c] / n;
-      mean.as<T>()[c] = static_cast<T>(static_cast<double>(pivot[c]) + offset);
-      const double spread = square[c] / n - offset * offset;
-      variance.as<T>()[c] = static_cast<T>(spread < 0 ? 0 : spread);  // NaN stays
+      const auto of_channel = batch_norm::statistics_of(sum[c], square[c], n, pivot[c]);
+      mean.as<T>()[c] = static_cast<T>(of_channel.mean);
+      variance.as<T>()[c] = static_cast<T>(of_channel.variance);
     }
   });
 }
@@ -162,7 +159,7 @@ void CpuBackend::batch_norm_backward(const NormalizationGradients& d, const Cons
         masked = true;
       }
       for (Index c = 0; c < C; ++c) {
-        const double deviation = inverse_deviation(norm.variance.as<T>()[c], norm.eps);
+        const double deviation = batch_norm::inverse_deviation(norm.variance.as<T>()[c], norm.eps);
         if (d.dbias != nullptr) d.dbias->as<T>()[c] = static_cast<T>(sum[c]);
         if (d.dweight != nullptr) d.dweight->as<T>()[c] = static_cast<T>(product[c] * deviation);
       }
@@ -173,9 +170,10 @@ void CpuBackend::batch_norm_backward(const NormalizationGradients& d, const Cons
       for (Index c = 0; c < wide.columns; ++c) {
         const Index channel = c % C;
         const double n = static_cast<double>(wide.rows);
-        const double deviation = inverse_deviation(norm.variance.as<T>()[channel], norm.eps);
+        const double deviation =
+            batch_norm::inverse_deviation(norm.variance.as<T>()[channel], norm.eps);
         mean_dy[c] = static_cast<T>(sum[channel] / n);
-        slope[c] = static_cast<T>(product[channel] * deviation * deviation / n);
+        slope[c] = static_cast<T>(batch_norm::slope_of(product[channel], deviation, n));
       }
       k.mean_dy = mean_dy;
       k.slope = slope;

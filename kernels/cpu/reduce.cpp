@@ -6,7 +6,7 @@
 #include "kernels/cpu/loops/loops.h"
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
-#include "kernels/strided.h"
+#include "kernels/reduction_axes.h"
 
 namespace understudy::cpu {
 namespace {
@@ -43,38 +43,14 @@ struct Max {
   }
 };
 
-// The input's axes that stay (array 0: the input, 1: the output) and those that go.
-struct Split {
-  Walk<2> kept;
-  Walk<1> reduced;
+struct Split : ReductionAxes {
   // The last kept axis is dense in the input: its elements are columns, summed side by side.
   bool columns;
-};
 
-Split split_axes(const View& out, const ConstView& in) {
-  Dims out_strides = out.strides;
-  for (int axis = 0; axis < in.shape.rank(); ++axis)
-    if (out.shape[axis] == 1 && in.shape[axis] != 1) out_strides[axis] = 0;
-  const auto all = make_walk<2>(in.shape, {&in.strides, &out_strides});
-  Split split;
-  int kept = 0, reduced = 0;
-  for (int axis = 0; axis < all.rank; ++axis) {
-    if (all.strides[1][axis] != 0) {
-      split.kept.shape[kept] = all.shape[axis];
-      split.kept.strides[0][kept] = all.strides[0][axis];
-      split.kept.strides[1][kept++] = all.strides[1][axis];
-      split.kept.count *= all.shape[axis];
-    } else {
-      split.reduced.shape[reduced] = all.shape[axis];
-      split.reduced.strides[0][reduced++] = all.strides[0][axis];
-      split.reduced.count *= all.shape[axis];
-    }
-  }
-  split.kept.rank = std::max(kept, 1);
-  split.reduced.rank = std::max(reduced, 1);
-  split.columns = kept > 0 && split.kept.inner_stride(0) == 1 && split.reduced.inner_stride(0) != 1;
-  return split;
-}
+  Split(const View& out, const ConstView& in)
+      : ReductionAxes(reduction_axes(out, in)),
+        columns(kept.inner_stride(0) == 1 && reduced.inner_stride(0) != 1) {}
+};
 
 // For each element of `kept`, what the elements `part` of the reduced axes come to (all of them, or
 // one thread's): store(element, its offset in out, value).
@@ -167,7 +143,7 @@ void CpuBackend::reduce(Reduction op, const View& out, const ConstView& in) {
   if (in.shape.count() == 0)
     return fill(out, op == Reduction::sum ? 0.0 : -std::numeric_limits<double>::infinity());
   if (out.shape == in.shape) return copy(out, in);
-  const Split split = split_axes(out, in);
+  const Split split(out, in);
   with_float(in.dtype, [&]<class T>(Type<T>) {
     if (op == Reduction::sum)
       reduce_all<T, Sum<T>>(split, out.as<T>(), in.as<T>());

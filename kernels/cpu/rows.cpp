@@ -2,20 +2,10 @@
 #include "kernels/cpu/loops/loops.h"
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
+#include "kernels/row_shape.h"
 
 namespace understudy::cpu {
 namespace {
-
-struct RowShape {
-  std::int64_t rows, C;
-};
-
-RowShape row_shape(const Dims& shape) {
-  const std::int64_t C = shape.rank() == 0 ? 1 : shape.back();
-  std::int64_t rows = 1;
-  for (int axis = 0; axis + 1 < shape.rank(); ++axis) rows *= shape[axis];
-  return {rows, C};
-}
 
 // body(begin, rows) over parts that hold some 4096 elements at least, the cost of waking a thread.
 template <class Body>

@@ -1,13 +1,12 @@
 // Batch norm: sums over rows by column, and what is done to each element with the results. Columns
 // are independent, and rows are summed in one order, so tiles of any width give the same bits.
+#include "kernels/batch_norm.h"
 #include "kernels/cpu/loops/vector.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
 namespace {
 
-// Sums are made in T over this many rows, and those in double: as exact as T can hold the result,
-// at a few hundredths of the cost of adding every element in double.
-constexpr Index rows_per_block = 32;
+using batch_norm::rows_per_sum;
 
 // Columns whose sums stay in registers: with all else that a tile holds, a third of AVX-512's 32
 // registers or half of the others' 16.
@@ -49,9 +48,7 @@ template <class T, class Tile>
 
 // ---- statistics ----
 
-// With d = x - b, b the block's first row: Σd and Σd² lose nothing however large the mean is, for
-// (mean - b)² is at most R times the block's variance. Both are then moved to the common pivot:
-// with δ = b - pivot, Σ(x - pivot) = Σd + Rδ and Σ(x - pivot)² = Σd² + δ(2Σd + Rδ).
+// From the block's first row, then moved to the common pivot.
 template <class T, Index N>
 [[gnu::always_inline]] inline void moments_tile(Index rows, Index columns, double* sum,
                                                 double* square, const T* x, const T* pivot) {
@@ -73,16 +70,15 @@ template <class T, Index N>
 #pragma omp simd
   for (Index j = 0; j < Tile::width; ++j) {
     const double delta = static_cast<double>(x[j]) - static_cast<double>(pivot[j]);
-    const double from_base = static_cast<double>(ds[j]);
-    sum[j] += from_base + R * delta;
-    square[j] += static_cast<double>(dq[j]) + delta * (2 * from_base + R * delta);
+    batch_norm::add_moments(sum[j], square[j], R, delta, static_cast<double>(ds[j]),
+                            static_cast<double>(dq[j]));
   }
 }
 
 template <class T>
 void moments(Index rows, Index columns, double* sum, double* square, const T* x, const T* pivot) {
-  for (; rows > 0; rows -= rows_per_block, x += rows_per_block * columns) {
-    const Index R = rows < rows_per_block ? rows : rows_per_block;
+  for (; rows > 0; rows -= rows_per_sum, x += rows_per_sum * columns) {
+    const Index R = rows < rows_per_sum ? rows : rows_per_sum;
     for_tiles<T>(columns, [&]<Index N>(Index c) {
       moments_tile<T, N>(R, columns, sum + c, square + c, x + c, pivot + c);
     });
@@ -99,7 +95,7 @@ void normalize_rows(Index count, Index columns, T* y, const T* x, const T* resid
     const Index n = count < columns ? count : columns;
 #pragma omp simd
     for (Index c = 0; c < n; ++c) {
-      T value = (x[c] - mean[c]) * scale[c] + bias[c];
+      T value = batch_norm::normalized(x[c] - mean[c], scale[c], bias[c]);
       if constexpr (with_residual) value += residual[c];
       if constexpr (with_relu) value = value < T(0) ? T(0) : value;
       y[c] = value;
@@ -144,7 +140,7 @@ template <class T, Mask mask, bool keep, Index N>
       const Value centred = row.v[i] - mean.v[i];
       if constexpr (mask == Mask::from_y) g.v[i] = out.v[i] > zero ? g.v[i] : zero;
       if constexpr (mask == Mask::from_x)
-        g.v[i] = centred * scale.v[i] + bias.v[i] > zero ? g.v[i] : zero;
+        g.v[i] = batch_norm::normalized(centred, scale.v[i], bias.v[i]) > zero ? g.v[i] : zero;
       s.v[i] += g.v[i];
       p.v[i] += g.v[i] * centred;
     }
@@ -163,8 +159,8 @@ template <class T, Mask mask, bool keep, Index N>
 template <class T, Mask mask, bool keep>
 void gradient_sums_of(Index rows, Index columns, double* sum, double* product, T* masked,
                       const T* dy, const T* x, const T* y, const ChannelConstants<T>& k) {
-  for (; rows > 0; rows -= rows_per_block) {
-    const Index R = rows < rows_per_block ? rows : rows_per_block;
+  for (; rows > 0; rows -= rows_per_sum) {
+    const Index R = rows < rows_per_sum ? rows : rows_per_sum;
     for_tiles<T>(columns, [&]<Index N>(Index c) {
       gradient_tile<T, mask, keep, N>(R, columns, sum, product, masked, dy, x, y, k, c);
     });
@@ -202,8 +198,9 @@ void gradient_rows(Index count, Index columns, T* dx, const T* dy, const T* x, c
       T g = dy[c];
       const T centred = x[c] - mean[c];
       if constexpr (mask == Mask::from_y) g = y[c] > T(0) ? g : T(0);
-      if constexpr (mask == Mask::from_x) g = centred * scale[c] + bias[c] > T(0) ? g : T(0);
-      if constexpr (of_batch) g = g - mean_dy[c] - centred * slope[c];
+      if constexpr (mask == Mask::from_x)
+        g = batch_norm::normalized(centred, scale[c], bias[c]) > T(0) ? g : T(0);
+      if constexpr (of_batch) g = batch_norm::through_statistics(g, centred, mean_dy[c], slope[c]);
       dx[c] = g * scale[c];
     }
     if constexpr (mask == Mask::from_y) y += columns;
