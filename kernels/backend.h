@@ -16,6 +16,7 @@
 #include "kernels/numerics.h"
 #include "kernels/philox.h"
 #include "kernels/pool2d.h"
+#include "kernels/update_rules.h"
 #include "kernels/view.h"
 
 namespace understudy {
@@ -54,36 +55,19 @@ struct NormalizationGradients {
 };
 
 // One parameter p with its gradient g as the fused optimisers see them; all dense, `count` elements
-// of T. The update rules are those of torch.optim, and stand here alone.
-//
-// SGD: g += weight_decay · p;  b = first ? g : momentum · b + (1 - dampening) · g;
-// p -= lr · (nesterov ? g + momentum · b : b).  Without momentum, p -= lr · g.
+// of T. The update rules are in update_rules.h.
 struct SgdSlot {
   void* parameter;
   const void* gradient;
   void* momentum;  // null when momentum == 0
   std::int64_t count;
 };
-struct SgdStep {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov;
-  bool first;  // the momentum buffer starts as the gradient itself (PyTorch)
-};
-
-// Adam (Kingma and Ba 2015), t = 1 for the first step:  m = β1 m + (1 - β1) g;  v = β2 v + (1 - β2) g²;
-// p -= lr / (1 - β1^t) · m / (√v / √(1 - β2^t) + eps).  Weight decay adds weight_decay · p to g or,
-// decoupled (Loshchilov and Hutter 2019), scales p by 1 - lr · weight_decay first.
 struct AdamSlot {
   void* parameter;
   const void* gradient;
   void* mean;      // first moment m
   void* variance;  // second moment v
   std::int64_t count;
-};
-struct AdamStep {
-  double lr, beta1, beta2, eps, weight_decay;
-  double correction1, correction2;  // 1 - β1^t and 1 - β2^t
-  bool decoupled;                   // AdamW: decay the parameter, not the gradient
 };
 
 // A device's memory as it is now, in bytes, by all that use it.

@@ -87,6 +87,7 @@ struct BinaryFormula;
 #define UNDERSTUDY_FORMULA(name, what, value_expression, slope_expression)     \
   template <>                                                                  \
   struct UnaryFormula<Unary::name> {                                           \
+    static constexpr Saves kept = Saves::what;                                 \
     template <class T>                                                         \
     UNDERSTUDY_HD static T value([[maybe_unused]] T x, [[maybe_unused]] T p) { \
       return value_expression;                                                 \
@@ -131,5 +132,23 @@ UNDERSTUDY_BINARY(UNDERSTUDY_FORMULA)
   };
 UNDERSTUDY_COMPARE(UNDERSTUDY_FORMULA)
 #undef UNDERSTUDY_FORMULA
+
+// The slopes as loops take them: of a unary op from the one value that it saves, if any ...
+template <Unary op, class T>
+UNDERSTUDY_HD T unary_slope([[maybe_unused]] T saved, T p) {
+  using F = UnaryFormula<op>;
+  if constexpr (F::kept == Saves::input)
+    return F::slope(saved, T(0), p);
+  else if constexpr (F::kept == Saves::output)
+    return F::slope(T(0), saved, p);
+  else
+    return F::slope(T(0), T(0), p);
+}
+// ... and of a binary op by the input of that side.
+template <Binary op, int side, class T>
+UNDERSTUDY_HD T binary_slope(T a, T b) {
+  using F = BinaryFormula<op>;
+  return side == 0 ? F::da(a, b, F::value(a, b)) : F::db(a, b, F::value(a, b));
+}
 
 }  // namespace understudy

@@ -6,6 +6,7 @@
 #include "kernels/cpu/loops/loops.h"
 #include "kernels/dispatch.h"
 #include "kernels/parallel.h"
+#include "kernels/pixels.h"
 #include "kernels/strided.h"
 
 namespace understudy::cpu {
@@ -186,26 +187,20 @@ void CpuBackend::scatter_add_rows(const View& out, const ConstView& rows, const 
 void CpuBackend::gather_images(const View& out, const ConstView& in, const ConstView& index,
                                const ConstView* placement, std::span<const float> mean,
                                std::span<const float> std) {
-  constexpr int most_channels = 64;
   const std::int64_t count = index.shape.count();
   const std::int64_t H = in.shape[1], W = in.shape[2], C = in.shape[3], P = H * W;
-  check(C <= most_channels, "[gather_images] {}: images have at most {} channels",
-        to_string(in.shape), most_channels);
+  check(C <= most_image_channels, "[gather_images] {}: images have at most {} channels",
+        to_string(in.shape), most_image_channels);
   if (count == 0 || P * C == 0) return;
   const std::int64_t* const image = index.as<std::int64_t>();
   const std::int32_t* const place = placement ? placement->as<std::int32_t>() : nullptr;
   with_float(out.dtype, [&]<class T>(Type<T>) {
-    T scale[most_channels], shift[most_channels];
-    for (std::int64_t c = 0; c < C; ++c) {
-      const double m = mean[static_cast<std::size_t>(c)], s = std[static_cast<std::size_t>(c)];
-      scale[c] = static_cast<T>(1.0 / (255.0 * s));
-      shift[c] = static_cast<T>(-m / s);
-    }
+    const auto k = pixel_constants<T>(C, mean.data(), std.data());
     const auto loop = loops<T>().move->normalize_bytes;
     const auto gather = [&](std::int64_t i) {
       T* const to = out.as<T>() + i * P * C;
       const std::uint8_t* const from = in.as<std::uint8_t>() + image[i] * P * C;
-      if (!place) return loop(P, C, to, from, scale, shift);
+      if (!place) return loop(P, C, to, from, k.scale, k.shift);
       std::uint8_t buffer[16384];
       const std::int64_t most = static_cast<std::int64_t>(sizeof buffer) / C;
       const PlacedImage placed{
@@ -213,7 +208,7 @@ void CpuBackend::gather_images(const View& out, const ConstView& in, const Const
       for (std::int64_t p = 0; p < P; p += most) {
         const std::int64_t n = std::min(most, P - p);
         placed.copy_pixels(p, n, buffer);
-        loop(n, C, to + p * C, buffer, scale, shift);
+        loop(n, C, to + p * C, buffer, k.scale, k.shift);
       }
     };
     parallel_for(count, std::max<std::int64_t>(1, grain / (P * C)),

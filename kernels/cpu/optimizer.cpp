@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/loops/loops.h"
 #include "kernels/dispatch.h"
@@ -29,15 +27,9 @@ void for_slots(std::span<const Slot> slots, Update&& update) {
 
 }  // namespace
 
-void CpuBackend::sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep* at) {
-  const SgdStep& step = *at;
+void CpuBackend::sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep* step) {
   with_float(dtype, [&]<class T>(Type<T>) {
-    const SgdConstants<T> k{.lr = static_cast<T>(step.lr),
-                            .momentum = static_cast<T>(step.momentum),
-                            .fresh = static_cast<T>(1 - step.dampening),
-                            .weight_decay = static_cast<T>(step.weight_decay),
-                            .nesterov = step.nesterov,
-                            .first = step.first};
+    const auto k = sgd_constants<T>(*step);
     for_slots(slots, [&](const SgdSlot& slot, std::int64_t begin, std::int64_t end) {
       T* const momentum = static_cast<T*>(slot.momentum);
       loops<T>().optimizer->sgd(end - begin, static_cast<T*>(slot.parameter) + begin,
@@ -47,19 +39,9 @@ void CpuBackend::sgd(DType dtype, std::span<const SgdSlot> slots, const SgdStep*
   });
 }
 
-void CpuBackend::adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep* at) {
-  const AdamStep& step = *at;
+void CpuBackend::adam(DType dtype, std::span<const AdamSlot> slots, const AdamStep* step) {
   with_float(dtype, [&]<class T>(Type<T>) {
-    const AdamConstants<T> k{
-        .keep = static_cast<T>(step.decoupled ? 1 - step.lr * step.weight_decay : 1),
-        .beta1 = static_cast<T>(step.beta1),
-        .fresh1 = static_cast<T>(1 - step.beta1),
-        .beta2 = static_cast<T>(step.beta2),
-        .fresh2 = static_cast<T>(1 - step.beta2),
-        .eps = static_cast<T>(step.eps),
-        .weight_decay = static_cast<T>(step.decoupled ? 0 : step.weight_decay),
-        .step_size = static_cast<T>(step.lr / step.correction1),
-        .root_scale = static_cast<T>(1 / std::sqrt(step.correction2))};
+    const auto k = adam_constants<T>(*step);
     for_slots(slots, [&](const AdamSlot& slot, std::int64_t begin, std::int64_t end) {
       loops<T>().optimizer->adam(end - begin, static_cast<T*>(slot.parameter) + begin,
                                  static_cast<const T*>(slot.gradient) + begin,

@@ -17,6 +17,7 @@
 #include "kernels/cpu/loops/epilogue.h"
 #include "kernels/elementwise.h"
 #include "kernels/philox.h"
+#include "kernels/update_rules.h"
 
 namespace understudy::cpu {
 
@@ -74,17 +75,8 @@ struct ReduceLoops {
 };
 
 template <class T>
-struct SgdConstants {
-  T lr, momentum, fresh, weight_decay;  // fresh = 1 - dampening
-  bool nesterov, first;
-};
-template <class T>
-struct AdamConstants {
-  T keep;  // what decoupled decay leaves of the parameter: 1 - lr · weight_decay
-  T beta1, fresh1, beta2, fresh2, eps, weight_decay, step_size, root_scale;
-};
-template <class T>
 struct OptimizerLoops {
+  // momentum: null for none
   void (*sgd)(Index n, T* parameter, const T* gradient, T* momentum, const SgdConstants<T>& k);
   void (*adam)(Index n, T* parameter, const T* gradient, T* mean, T* variance,
                const AdamConstants<T>& k);

@@ -1,29 +1,10 @@
 // Conversions between element types, and the arithmetic that goes with moving rows.
+#include "kernels/convert.h"
 #include "kernels/cpu/loops/loops.h"
+#include "kernels/pixels.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
 namespace {
-
-// Floating to integer truncates; what does not fit becomes the nearest that does, NaN becomes 0.
-template <class To, class From>
-[[gnu::always_inline]] inline To converted(From x) {
-  constexpr bool from_floating = From(0.5) != From(0), to_floating = To(0.5) != To(0);
-  if constexpr (from_floating && !to_floating) {
-    constexpr int bits = sizeof(To) * 8;
-    constexpr bool has_sign = To(-1) < To(0);
-    // Both are powers of two, exact in From; `above` is one more than the largest To.
-    constexpr From above = From(2) * From(std::uint64_t{1} << (bits - (has_sign ? 2 : 1)));
-    constexpr From lowest = has_sign ? -above : From(0);
-    constexpr To largest = has_sign ? To((std::uint64_t{1} << (bits - 1)) - 1) : To(~To(0));
-    constexpr To smallest = has_sign ? To(-largest - 1) : To(0);
-    if (x != x) return To(0);
-    if (x >= above) return largest;
-    if (x <= lowest) return smallest;
-    return static_cast<To>(x);
-  } else {
-    return static_cast<To>(x);
-  }
-}
 
 template <class To, class From>
 void convert_run(Index n, void* to, Index out_stride, const void* from, Index in_stride) {
@@ -46,8 +27,7 @@ void normalize_bytes(Index pixels, Index C, T* out, const std::uint8_t* in, cons
   if (C > most_channels) {
     for (Index p = 0; p < pixels; ++p)
 #pragma omp simd
-      for (Index c = 0; c < C; ++c)
-        out[p * C + c] = static_cast<T>(in[p * C + c]) * scale[c] + shift[c];
+      for (Index c = 0; c < C; ++c) out[p * C + c] = normalized(in[p * C + c], scale[c], shift[c]);
     return;
   }
   T scales[longest], shifts[longest];
@@ -61,9 +41,8 @@ void normalize_bytes(Index pixels, Index C, T* out, const std::uint8_t* in, cons
     Index i = 0;
     for (; i + length <= n; i += length)
 #pragma omp simd
-      for (Index j = 0; j < length; ++j)
-        out[i + j] = static_cast<T>(in[i + j]) * scales[j] + shifts[j];
-    for (Index j = 0; i < n; ++i, ++j) out[i] = static_cast<T>(in[i]) * scales[j] + shifts[j];
+      for (Index j = 0; j < length; ++j) out[i + j] = normalized(in[i + j], scales[j], shifts[j]);
+    for (Index j = 0; i < n; ++i, ++j) out[i] = normalized(in[i], scales[j], shifts[j]);
   };
   if (C == 3)
     block(48);

@@ -1,4 +1,4 @@
-// The update rules of SgdStep and AdamStep (kernels/backend.h), one pass over a parameter.
+// The update rules (kernels/update_rules.h), one pass over a parameter.
 #include "kernels/cpu/loops/loops.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
@@ -9,22 +9,10 @@ void sgd(Index n, T* parameter, const T* gradient, T* momentum, const SgdConstan
   const SgdConstants<T> k = constants;
   if (momentum == nullptr) {
 #pragma omp simd
-    for (Index i = 0; i < n; ++i) {
-      const T g = gradient[i] + k.weight_decay * parameter[i];
-      parameter[i] = parameter[i] - k.lr * g;
-    }
-    return;
-  }
-  // The first buffer is the gradient itself, whatever the dampening.
-  const T keep = k.first ? T(0) : k.momentum, fresh = k.first ? T(1) : k.fresh;
-  const T direct = k.nesterov ? T(1) : T(0), through = k.nesterov ? k.momentum : T(1);
+    for (Index i = 0; i < n; ++i) sgd_update(parameter[i], gradient[i], k);
+  } else {
 #pragma omp simd
-  for (Index i = 0; i < n; ++i) {
-    const T g = gradient[i] + k.weight_decay * parameter[i];
-    const T before = k.first ? T(0) : momentum[i];
-    const T m = keep * before + fresh * g;
-    momentum[i] = m;
-    parameter[i] = parameter[i] - k.lr * (direct * g + through * m);
+    for (Index i = 0; i < n; ++i) sgd_update(parameter[i], gradient[i], momentum[i], k);
   }
 }
 
@@ -33,15 +21,7 @@ void adam(Index n, T* parameter, const T* gradient, T* mean, T* variance,
           const AdamConstants<T>& constants) {
   const AdamConstants<T> k = constants;
 #pragma omp simd
-  for (Index i = 0; i < n; ++i) {
-    const T kept = parameter[i] * k.keep;
-    const T g = gradient[i] + k.weight_decay * parameter[i];
-    const T m = k.beta1 * mean[i] + k.fresh1 * g;
-    const T v = k.beta2 * variance[i] + k.fresh2 * g * g;
-    mean[i] = m;
-    variance[i] = v;
-    parameter[i] = kept - k.step_size * m / (math::sqrt(v) * k.root_scale + k.eps);
-  }
+  for (Index i = 0; i < n; ++i) adam_update(parameter[i], gradient[i], mean[i], variance[i], k);
 }
 
 template <class T>

@@ -23,12 +23,10 @@ template <class T, Unary op>
 void unary_backward(Index n, T* dx, Index dx_stride, const T* dy, Index dy_stride,
                     [[maybe_unused]] const T* s, [[maybe_unused]] Index s_stride, T p) {
   const auto slope = [&](Index i) __attribute__((always_inline)) {
-    if constexpr (saves(op) == Saves::input)
-      return UnaryFormula<op>::slope(s[i], T(0), p);
-    else if constexpr (saves(op) == Saves::output)
-      return UnaryFormula<op>::slope(T(0), s[i], p);
+    if constexpr (saves(op) == Saves::nothing)
+      return unary_slope<op>(T(0), p);
     else
-      return UnaryFormula<op>::slope(T(0), T(0), p);
+      return unary_slope<op>(s[i], p);
   };
   if (dx_stride == 1 && dy_stride == 1 && (s_stride == 1 || saves(op) == Saves::nothing)) {
 #pragma omp simd
@@ -62,29 +60,23 @@ void binary(Index n, T* y, Index y_stride, const T* a, Index a_stride, const T* 
 }
 
 template <class T, Binary op, int side>
-[[gnu::always_inline]] inline T binary_slope(T a, T b) {
-  using F = BinaryFormula<op>;
-  return side == 0 ? F::da(a, b, F::value(a, b)) : F::db(a, b, F::value(a, b));
-}
-
-template <class T, Binary op, int side>
 void binary_backward(Index n, T* d, Index d_stride, const T* dy, Index dy_stride, const T* a,
                      Index a_stride, const T* b, Index b_stride) {
   if (d_stride == 1 && dy_stride == 1 && a_stride == 1 && b_stride == 1) {
 #pragma omp simd
-    for (Index i = 0; i < n; ++i) d[i] = dy[i] * binary_slope<T, op, side>(a[i], b[i]);
+    for (Index i = 0; i < n; ++i) d[i] = dy[i] * binary_slope<op, side>(a[i], b[i]);
   } else if (d_stride == 1 && dy_stride == 1 && a_stride == 1 && b_stride == 0) {
     const T same = *b;
 #pragma omp simd
-    for (Index i = 0; i < n; ++i) d[i] = dy[i] * binary_slope<T, op, side>(a[i], same);
+    for (Index i = 0; i < n; ++i) d[i] = dy[i] * binary_slope<op, side>(a[i], same);
   } else if (d_stride == 1 && dy_stride == 1 && a_stride == 0 && b_stride == 1) {
     const T same = *a;
 #pragma omp simd
-    for (Index i = 0; i < n; ++i) d[i] = dy[i] * binary_slope<T, op, side>(same, b[i]);
+    for (Index i = 0; i < n; ++i) d[i] = dy[i] * binary_slope<op, side>(same, b[i]);
   } else {
     for (Index i = 0; i < n; ++i)
       d[i * d_stride] =
-          dy[i * dy_stride] * binary_slope<T, op, side>(a[i * a_stride], b[i * b_stride]);
+          dy[i * dy_stride] * binary_slope<op, side>(a[i * a_stride], b[i * b_stride]);
   }
 }
 

@@ -1,27 +1,19 @@
 // Uniform random numbers. Blocks are independent, so the ten rounds of Philox run on vectors.
 #include "kernels/cpu/loops/loops.h"
+#include "kernels/draws.h"
 
 namespace understudy::cpu::UNDERSTUDY_ISA {
 namespace {
 
-// Elements of one block.
 template <class T>
-constexpr Index E = sizeof(T) == 4 ? 4 : 2;
-
-template <class T>
-[[gnu::always_inline]] inline double unit(const std::uint32_t (&word)[4], Index i) {
-  if constexpr (sizeof(T) == 4)
-    return static_cast<double>(unit_float(word[i]));
-  else
-    return unit_double(word[2 * i], word[2 * i + 1]);
-}
+constexpr Index E = draws_of_block<T>;
 
 template <class T>
 void uniform(Index begin, Index end, T* out, PhiloxKey key, std::uint64_t first, double low,
              double high) {
   const double span = high - low;
   const auto value = [&](const PhiloxBlock& block, Index i) __attribute__((always_inline)) {
-    return static_cast<T>(low + span * unit<T>(block.word, i));
+    return uniform_draw<T>(block, i, low, span);
   };
   Index i = begin;
   for (; i < end && i % E<T> != 0; ++i)
