@@ -8,7 +8,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/cpu_backend.h"
-#ifdef UNDERSTUDY_CUDA
+#ifdef UNDERSTUDY_WITH_CUDA
 #include "kernels/cuda/cuda_backend.h"
 #endif
 
@@ -32,7 +32,7 @@ std::string to_string(Device device) {
   return device.kind == DeviceKind::cpu ? "cpu" : fmt::format("cuda:{}", device.index);
 }
 
-#ifdef UNDERSTUDY_CUDA
+#ifdef UNDERSTUDY_WITH_CUDA
 namespace {
 
 // Made at first use and never destroyed: tensors in static storage may outlive every other object.
@@ -57,7 +57,7 @@ Backend& backend(Device device) {
     static cpu::CpuBackend instance;
     return instance;
   }
-#ifdef UNDERSTUDY_CUDA
+#ifdef UNDERSTUDY_WITH_CUDA
   return cuda_backend(device);
 #else
   throw UsageError(
