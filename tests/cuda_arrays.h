@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "tests/cuda_device.h"
 #include "tests/kernels_arrays.h"
 
 namespace understudy::testing {
 
-inline constexpr Device gpu{DeviceKind::cuda, 0};
 inline Backend& gpu_backend() { return backend(gpu); }
 
 // A copy of an array in the GPU's memory, guard bands and poison included. Converts to its views.

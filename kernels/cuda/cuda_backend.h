@@ -69,6 +69,8 @@ class CudaBackend final : public Backend {
   // move.cu
   void fill(const View& out, double value) override;
   void copy(const View& out, const ConstView& in) override;
+
+  // gather.cu
   void gather_rows(const View& out, const ConstView& in, const ConstView& index) override;
   void scatter_add_rows(const View& out, const ConstView& rows, const ConstView& index) override;
   void gather_images(const View& out, const ConstView& in, const ConstView& index,
@@ -116,7 +118,7 @@ class CudaBackend final : public Backend {
   void conv2d_squared_weight_gradients(const View& sums, std::span<const ConstView> dy,
                                        const ConstView& x, const Conv2d& conv) override;
 
-  // norm.cu
+  // norm.cu, norm_backward.cu
   void channel_statistics(const View& mean, const View& variance, const ConstView& x) override;
   void batch_norm(const View& y, const ConstView& x, const Normalization& norm,
                   const ConstView* residual) override;
