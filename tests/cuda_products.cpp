@@ -58,6 +58,7 @@ void check_matmul(const Sizes& s, Layout a_layout, Layout b_layout, const Option
 
 TEST_SUITE("cuda") {
   TEST_CASE_TEMPLATE("cuda: products of all layouts with every epilogue", T, float, double) {
+    if (skipped()) return;
     for (const Sizes& s :
          {Sizes{1, 1, 1}, Sizes{2, 3, 4}, Sizes{1, 7, 5}, Sizes{7, 1, 5}, Sizes{5, 6, 1},
           Sizes{0, 3, 4}, Sizes{3, 0, 4}, Sizes{3, 4, 0}, Sizes{17, 33, 9}, Sizes{8, 16, 32}})
@@ -68,6 +69,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: products in tf32 and bf16 round their factors and nothing else") {
+    if (skipped()) return;
     for (const Precision precision : {Precision::tf32, Precision::bf16}) {
       const WithNumerics numerics({.precision = precision});
       for (const Sizes& s : {Sizes{1, 1, 1}, Sizes{5, 7, 3}, Sizes{17, 33, 9}, Sizes{24, 16, 65}})
@@ -83,6 +85,7 @@ TEST_SUITE("cuda") {
   // 1 + 2^-9 is a float32, rounds to 1 in bf16, and keeps its last bit in tf32; 1 + 2^-12 is lost in
   // tf32, too. Sums are wider than that in each.
   TEST_CASE("cuda: each precision is what its name says") {
+    if (skipped()) return;
     const auto product_of_ones = [](Precision precision, float x) {
       const WithNumerics numerics({.precision = precision});
       Array<float> a({64, 64}), b({64, 64});
@@ -103,6 +106,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: parts of tensors that begin anywhere are multiplied") {
+    if (skipped()) return;
     const auto storage = OnGpu<float>::uniform({40 * 40}, Layout::dense, 5, -1, 1);
     const auto bias = OnGpu<float>::uniform({64}, Layout::dense, 6, -1, 1);
     for (const Precision precision : {Precision::fp32, Precision::bf16}) {
@@ -136,6 +140,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: a NaN in a factor reaches its row alone, through the ReLU") {
+    if (skipped()) return;
     for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
       const WithNumerics numerics({.precision = precision});
       auto a = Array<float>::uniform({6, 9}, Layout::dense, 1, -1, 1);
@@ -155,6 +160,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: a product has the same bits at every run, recorded or not") {
+    if (skipped()) return;
     const auto a = OnGpu<float>::uniform({70, 90}, Layout::dense, 35, -1, 1);
     const auto b = OnGpu<float>::uniform({90, 50}, Layout::column_broadcast, 36, -1, 1);
     for (const Precision precision : {Precision::fp32, Precision::bf16}) {
@@ -173,6 +179,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: a shape that was first seen while recording works, too") {
+    if (skipped()) return;
     const auto a = OnGpu<float>::uniform({19, 23}, Layout::row_broadcast, 3, -1, 1);
     const auto b = OnGpu<float>::uniform({23, 29}, Layout::gapped, 4, -1, 1);
     const WithNumerics numerics({.precision = Precision::bf16});
@@ -186,6 +193,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: positive definite systems are solved") {
+    if (skipped()) return;
     for (const std::int64_t n : {0, 1, 2, 40})
       for (const std::int64_t m : {0, 1, 3}) {
         const auto c = Array<double>::uniform({n, n}, Layout::dense, 37, -1, 1);
@@ -218,6 +226,7 @@ TEST_SUITE("cuda") {
 #ifdef UNDERSTUDY_EMULATED_CUDA
   // What a library does differently from version to version.
   TEST_CASE("cuda: a cuBLASLt without epilogues, or with a ReLU that drops NaN, is made up for") {
+    if (skipped()) return;
     struct Manners {
       explicit Manners(const emulated::LibraryManners& m) { emulated::set_library_manners(m); }
       ~Manners() { emulated::set_library_manners({}); }
@@ -251,6 +260,7 @@ TEST_SUITE("cuda") {
   }
 
   TEST_CASE("cuda: the library is asked once for a shape, and does what it can of an epilogue") {
+    if (skipped()) return;
     const emulated::LibraryCounts before = emulated::library_counts();
     for (int run = 0; run < 3; ++run)
       check_matmul<float>({37, 5, 11}, Layout::dense, Layout::transposed, {true, true, false});

@@ -12,8 +12,8 @@
 #include "kernels/check.h"
 #include "kernels/cuda/cublas_lt.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/dense_copy.h"
 #include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/products_operand.h"
 #include "kernels/dispatch.h"
 #include "kernels/op_name.h"
 
@@ -25,10 +25,6 @@ namespace {
 constexpr std::size_t library_workspace = std::size_t{32} << 20;
 // Shapes come from layers and the last batch of an epoch, so this many are never seen.
 constexpr std::size_t most_plans = 4096;
-constexpr std::int64_t most =
-    std::numeric_limits<int>::max();  // rows, columns, and from line to line
-// Rows of converted factors begin at multiples of 16 bytes, as tensor cores want them.
-constexpr std::int64_t bf16_step = 8;
 
 using Memory = Owned<void*, cudaFree>;
 
@@ -45,11 +41,6 @@ std::uint32_t alignment_of(const void* data) {
   return static_cast<std::uint32_t>(address == 0 ? 256 : std::min<std::uintptr_t>(lowest, 256));
 }
 
-constexpr std::int64_t round_up(std::int64_t n, std::int64_t step) {
-  return (n + step - 1) / step * step;
-}
-constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 }  // namespace
 
 void throw_cublas_error(cublasStatus_t status, const char* call, const char* file, int line) {
@@ -59,52 +50,6 @@ void throw_cublas_error(cublasStatus_t status, const char* call, const char* fil
        cublasLtGetStatusString(status), cublasLtGetStatusName(status), call,
        at == path.npos ? path : path.substr(at), line);
 }
-
-// A factor as it lies: lines of neighbours, `ld` elements from line to line. The lines are the
-// matrix's rows, or else its columns.
-struct Products::Operand {
-  const void* data = nullptr;
-  bool rows = true;
-  std::int64_t ld = 0;
-  bool copied = false;    // is to be copied, in this form
-  std::size_t bytes = 0;  // of the copy
-
-  template <class T>
-  static Operand of(const ConstView& v, bool to_bf16) {
-    const std::int64_t R = v.shape[0], C = v.shape[1], s0 = v.strides[0], s1 = v.strides[1];
-    Operand operand{.data = v.data};
-    if ((s1 == 1 || C == 1) && (R == 1 || (s0 >= C && s0 <= most))) {
-      operand.ld = R == 1 ? C : s0;
-    } else if ((s0 == 1 || R == 1) && (C == 1 || (s1 >= R && s1 <= most))) {
-      operand.rows = false;
-      operand.ld = C == 1 ? R : s1;
-    } else {
-      operand.copied = true;  // it has neither, or repeats elements
-    }
-    if (to_bf16 || operand.copied) {
-      const std::int64_t lines = operand.rows ? R : C, length = operand.rows ? C : R;
-      operand.copied = true;
-      operand.ld = to_bf16 ? round_up(length, bf16_step) : length;
-      operand.bytes = aligned(static_cast<std::size_t>(lines * operand.ld) *
-                              (to_bf16 ? sizeof(Bf16) : sizeof(T)));
-    }
-    return operand;
-  }
-
-  template <class T>
-  void copy_to(const Stream& stream, void* room, const ConstView& v, bool to_bf16) {
-    Matrix<T> from{v.as<T>(), v.shape[0], v.shape[1], v.strides[0], v.strides[1]};
-    if (!rows) {
-      std::swap(from.rows, from.columns);
-      std::swap(from.row_stride, from.column_stride);
-    }
-    data = room;
-    if constexpr (std::is_same_v<T, float>) {
-      if (to_bf16) return copy_dense(stream, static_cast<Bf16*>(room), ld, from);
-    }
-    copy_dense(stream, static_cast<T*>(room), ld, from);
-  }
-};
 
 // cuBLASLt counts columns first, so what it is told is the transpose of everything: the columns
 // (N, M) of out are b's (N, K) times a's (K, M).
@@ -236,9 +181,9 @@ void Products::multiply(const View& out, const ConstView& a, const ConstView& b,
   constexpr bool single = std::is_same_v<T, float>;
   Problem p{.M = a.shape[0], .N = b.shape[1], .K = a.shape[1]};
   if (p.M == 0 || p.N == 0) return;
-  check(p.M <= most && p.N <= most && p.K <= most,
+  check(p.M <= most_rows && p.N <= most_rows && p.K <= most_rows,
         "[matmul] {} x {}: sizes above {} are not supported", to_string(a.shape),
-        to_string(b.shape), most);
+        to_string(b.shape), most_rows);
   T* const result = out.as<T>();
   Finish<T> finish{.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias->as<T>(),
                    .relu = epilogue.relu};
@@ -251,8 +196,11 @@ void Products::multiply(const View& out, const ConstView& a, const ConstView& b,
   p.compute = !single                        ? CUBLAS_COMPUTE_64F
               : precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                              : CUBLAS_COMPUTE_32F;
-  Operand left = Operand::of<T>(a, to_bf16), right = Operand::of<T>(b, to_bf16);
-  const auto alignment = [](const Operand& o) { return o.copied ? 256 : alignment_of(o.data); };
+  ProductOperand left = ProductOperand::of<T>(a, to_bf16),
+                 right = ProductOperand::of<T>(b, to_bf16);
+  const auto alignment = [](const ProductOperand& o) {
+    return o.copied ? 256 : alignment_of(o.data);
+  };
   p.a_rows = left.rows, p.a_ld = left.ld, p.a_alignment = alignment(left);
   p.b_rows = right.rows, p.b_ld = right.ld, p.b_alignment = alignment(right);
   p.out_alignment = alignment_of(result);

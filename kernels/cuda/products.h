@@ -31,7 +31,6 @@ class Products {
   std::size_t plans() const;     // that are kept, for tests
 
  private:
-  struct Operand;
   struct Problem;
   struct Plan;
   struct Plans;

@@ -2,7 +2,7 @@
 // library may take; what it takes, the real one must.
 #include "cublasLt.h"
 
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -30,8 +30,6 @@ struct EmulatedPreference {
 
 namespace emulated {
 namespace {
-
-LibraryManners manners;
 
 // What an algorithm of ours needs, packed into the vendor's opaque block.
 struct Algorithm {
@@ -94,8 +92,8 @@ cublasStatus_t check_problem(const EmulatedMatmulDesc& desc, const EmulatedLayou
   const bool has_bias =
       desc.epilogue == CUBLASLT_EPILOGUE_BIAS || desc.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
   if (has_bias && desc.bias == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
-  if (manners.refuses_products) return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (manners.refuses_epilogues && desc.epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+  if (library_manners().refuses_products) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (library_manners().refuses_epilogues && desc.epilogue != CUBLASLT_EPILOGUE_DEFAULT)
     return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -115,35 +113,6 @@ bool is_aligned(const void* data, std::uint32_t bytes) {
 }
 
 }  // namespace
-
-void set_library_manners(const LibraryManners& wanted) { manners = wanted; }
-const LibraryManners& library_manners() { return manners; }
-LibraryCounts& library_counts() {
-  static LibraryCounts counts;
-  return counts;
-}
-
-// To nearest, ties to even, by adding half of the last bit that stays.
-float to_tf32(float x) {
-  if (!std::isfinite(x)) return x;
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  return std::bit_cast<float>((bits + 0xFFFu + (bits >> 13 & 1u)) & ~0x1FFFu);
-}
-float from_bf16(unsigned short bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-// By the arithmetic of double, unlike the kernels' way with bits.
-unsigned short to_bf16(float x) {
-  if (std::isnan(x)) return 0x7FC0;
-  const auto cut = static_cast<unsigned short>(std::bit_cast<std::uint32_t>(x) >> 16);
-  if (std::isinf(x)) return cut;
-  const auto next = static_cast<unsigned short>(cut + 1);  // away from zero; may be infinite
-  const double low = std::abs(double{from_bf16(cut)}), exact = std::abs(double{x});
-  const double high =
-      (next & 0x7FFF) == 0x7F80 ? std::ldexp(1.0, 128) : std::abs(double{from_bf16(next)});
-  const double below = exact - low, above = high - exact;
-  return below < above || (below == above && cut % 2 == 0) ? cut : next;
-}
 
 }  // namespace emulated
 
@@ -299,7 +268,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   };
   const cudaError_t error =
       enqueue(stream, [=, desc = *desc, a = *a, b = *b, d = *d, alpha = scalar(alpha),
-                       beta = scalar(beta), relu_drops_nan = manners.relu_drops_nan] {
+                       beta = scalar(beta), relu_drops_nan = library_manners().relu_drops_nan] {
         if (workspace_bytes > 0) std::memset(workspace, 0xCD, workspace_bytes);
         const bool tf32 = desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
         const std::int64_t k = desc.a == CUBLAS_OP_N ? a.columns : a.rows;
