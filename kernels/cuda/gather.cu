@@ -43,7 +43,7 @@ void gather_words(const Stream& stream, Index rows, Index row_bytes, void* out, 
 
 // A block for each row of `rows` and each run of columns. Of the rows that go to one place the first
 // one's block adds them all, in their order, in registers; the others' blocks end when they see that.
-// So an index is read `count` times: the work grows as the square of their number, and for many rows it is what counts.
+// So an index is read `count` times: for many rows, the square of their number is what counts.
 constexpr int scatter_columns = 4;  // of a thread
 
 template <class T>
