@@ -37,14 +37,23 @@ void CodeTrainer::set_lr(double lr) {
   for (const PartOptimizer& each : optimizers_) each.optimizer->set_lr(lr);
 }
 
-double CodeTrainer::step(const GroupBatch& batch) {
+void CodeTrainer::prepare_step() {
+  for (const PartOptimizer& each : optimizers_) each.optimizer->prepare_step();
+}
+
+void CodeTrainer::update(const Tensor& loss) {
   for (const PartOptimizer& each : optimizers_) each.optimizer->clear_gradients();
+  loss.backward();
+  for (const PartOptimizer& each : optimizers_) each.optimizer->apply_step();
+}
+
+double CodeTrainer::step(const GroupBatch& batch) {
   const Tensor batch_loss = loss(batch);
   const double value = batch_loss.item();
   check(std::isfinite(value),
         "the loss became {}: training has diverged; try a smaller --lr or another --seed", value);
-  batch_loss.backward();
-  for (const PartOptimizer& each : optimizers_) each.optimizer->step();
+  prepare_step();
+  update(batch_loss);
   return value;
 }
 

@@ -28,13 +28,18 @@ class CodeTrainer {
   CodeTrainer(TrainableCode& code, Module& base, std::vector<ErasurePattern> patterns,
               const CodeTrainingOptions& options);
 
-  // The loss of the batch, recorded.
-  Tensor loss(const GroupBatch& batch);
   // Of every optimiser, from the next step on.
   void set_lr(double lr);
   // One step of every optimiser; the loss before it. Error when that is not finite: the run has
   // diverged and nothing was changed.
   double step(const GroupBatch& batch);
+
+  // The parts of a step, for work that is recorded and repeated (engine/repeated_step.h): what the
+  // host does before each run, and, in the work, the loss of a batch and the step that follows
+  // from it.
+  void prepare_step();
+  Tensor loss(const GroupBatch& batch);
+  void update(const Tensor& loss);
 
   struct PartOptimizer {
     std::string part;  // of TrainableCode::parts(), in that order

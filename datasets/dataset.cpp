@@ -128,13 +128,25 @@ Tensor images_at(const Dataset& dataset, const Tensor& index) {
                        dataset.normalization.std);
 }
 
+Dataset to(const Dataset& dataset, Device device) {
+  Dataset there = dataset;
+  there.images = to(dataset.images, device);
+  there.labels = to(dataset.labels, device);
+  return there;
+}
+
+TrainTest to(const TrainTest& data, Device device) {
+  return {to(data.train, device), to(data.test, device)};
+}
+
 Dataset subset(const Dataset& dataset, const std::vector<std::int64_t>& index) {
-  const Tensor rows = Tensor::from(index, {static_cast<std::int64_t>(index.size())});
+  const Tensor rows = Tensor::from(index, {std::ssize(index)}, dataset.images.device());
   Dataset part = dataset;
   part.images = gather_rows(dataset.images, rows);
   part.labels = gather_rows(dataset.labels, rows);
   const std::vector<std::int64_t> labels = part.labels.to_vector<std::int64_t>();
-  part.sha256 = sha256({part.images.data<std::uint8_t>(), Bytes(labels.begin(), labels.end())});
+  const Tensor pixels = to(part.images, Device{});
+  part.sha256 = sha256({pixels.data<std::uint8_t>(), Bytes(labels.begin(), labels.end())});
   return part;
 }
 

@@ -54,6 +54,10 @@ TrainTest load_dataset(const std::string& name, const std::filesystem::path& dat
 // one is out of range.
 Tensor images_at(const Dataset& dataset, const Tensor& index);
 
+// The same with images and labels on `device`; there already, the same tensors.
+Dataset to(const Dataset& dataset, Device device);
+TrainTest to(const TrainTest& data, Device device);
+
 // The images and labels at `index`, in that order; Error when one is out of range.
 Dataset subset(const Dataset& dataset, const std::vector<std::int64_t>& index);
 

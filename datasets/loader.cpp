@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <utility>
 
 #include "engine/random.h"
@@ -17,16 +18,15 @@ void require(bool condition, fmt::format_string<Args...> text, Args&&... args) {
   if (!condition) throw UsageError(fmt::format(text, std::forward<Args>(args)...));
 }
 
-// What `fill` relies on, beside labels and positions that are in range.
+// What `gather` relies on, beside labels and positions that are in range.
 void check_data(const Dataset& dataset) {
-  const auto in_host_memory = [](const Tensor& x, DType dtype, int rank) {
-    return x.defined() && x.dtype() == dtype && x.rank() == rank && x.is_contiguous() &&
-           x.device() == Device{};
+  const auto dense = [](const Tensor& x, DType dtype, int rank) {
+    return x.defined() && x.dtype() == dtype && x.rank() == rank && x.is_contiguous();
   };
-  check(in_host_memory(dataset.images, DType::u8, 4) &&
-            in_host_memory(dataset.labels, DType::i64, 1) &&
-            dataset.labels.size(0) == dataset.size(),
-        "[Loader] {}: expected dense uint8 images (N,H,W,C) and int64 labels (N) in host memory",
+  check(dense(dataset.images, DType::u8, 4) && dense(dataset.labels, DType::i64, 1) &&
+            dataset.labels.size(0) == dataset.size() &&
+            dataset.labels.device() == dataset.images.device(),
+        "[Loader] {}: expected dense uint8 images (N,H,W,C) and int64 labels (N) on one device",
         dataset.name);
   const auto channels = static_cast<std::size_t>(dataset.images.size(3));
   const auto& [mean, std] = dataset.normalization;
@@ -119,28 +119,55 @@ Batch Loader::batch(std::int64_t i) const {
 Batch Loader::empty_batch(std::int64_t count) const {
   Shape images = dataset_.images.shape();
   images[0] = count;
-  return {Tensor::empty(images), Tensor::empty({count}, DType::i64),
-          Tensor::empty({count}, DType::i64),
-          options_.augmentation.any() ? Tensor::empty({count, 3}, DType::i32) : Tensor()};
+  const auto made = [&](const Shape& shape, DType dtype) {
+    return Tensor::empty(shape, dtype, device());
+  };
+  return {made(images, DType::f32), made({count}, DType::i64), made({count}, DType::i64),
+          options_.augmentation.any() ? made({count, 3}, DType::i32) : Tensor()};
 }
 
-void Loader::fill(std::int64_t i, Batch& batch) const {
+void Loader::choose(std::int64_t i, Batch& batch) const {
   const std::int64_t count = size_of(i), begin = i * options_.batch_size;
   check(batch.index.defined() && batch.index.count() == count,
         "[Loader] batch {} has {} images: expected tensors for as many", i, count);
-  std::copy_n(order_.begin() + begin, count, batch.index.mutable_data<std::int64_t>().begin());
-  ConstView placement;
-  if (options_.augmentation.any()) {
-    draw_placements(options_.augmentation, options_.seed, epoch_, begin,
-                    batch.placement.mutable_data<std::int32_t>());
-    placement = batch.placement.view();
-  }
+  const std::span<const std::int64_t> index =
+      std::span(order_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+  const auto draw = [&](std::span<std::int32_t> placement) {
+    draw_placements(options_.augmentation, options_.seed, epoch_, begin, placement);
+  };
+  Backend& there = backend(device());
+  there.from_host(batch.index.mutable_view().data, index.data(), index.size_bytes());
+  if (!options_.augmentation.any()) return;
+  if (device() == Device{}) return draw(batch.placement.mutable_data<std::int32_t>());
+  std::vector<std::int32_t> placement(static_cast<std::size_t>(3 * count));
+  draw(placement);
+  there.from_host(batch.placement.mutable_view().data, placement.data(),
+                  placement.size() * sizeof(std::int32_t));
+}
+
+void Loader::gather(Batch& batch) const {
   const ConstView index = batch.index.view();
-  Backend& cpu = backend(Device{});
-  cpu.gather_rows(batch.labels.mutable_view(), dataset_.labels.view(), index);
-  cpu.gather_images(batch.images.mutable_view(), dataset_.images.view(), index,
-                    options_.augmentation.any() ? &placement : nullptr, dataset_.normalization.mean,
-                    dataset_.normalization.std);
+  const ConstView placement = batch.placement.defined() ? batch.placement.view() : ConstView();
+  Backend& here = backend(device());
+  here.gather_rows(batch.labels.mutable_view(), dataset_.labels.view(), index);
+  here.gather_images(batch.images.mutable_view(), dataset_.images.view(), index,
+                     batch.placement.defined() ? &placement : nullptr, dataset_.normalization.mean,
+                     dataset_.normalization.std);
+}
+
+void Loader::fill(std::int64_t i, Batch& batch) const {
+  choose(i, batch);
+  gather(batch);
+}
+
+Batch first_images(const Batch& batch, std::int64_t count) {
+  const auto rows = [&](const Tensor& x) {
+    if (!x.defined()) return x;
+    Shape shape = x.shape();
+    shape[0] = count;
+    return x.alias(shape, x.strides());
+  };
+  return {rows(batch.images), rows(batch.labels), rows(batch.index), rows(batch.placement)};
 }
 
 }  // namespace understudy

@@ -26,6 +26,8 @@ struct Batch {
   Tensor index;      // i64 (B): positions in the dataset, e.g. to look up cached base-model outputs
   Tensor placement;  // i32 (B, 3), see gather_images; undefined without augmentation
 };
+// The same memory, cut to so many images.
+Batch first_images(const Batch& batch, std::int64_t count);
 
 struct LoaderOptions {
   std::int64_t batch_size = 64;  // images; a multiple of `group`
@@ -40,9 +42,9 @@ struct LoaderOptions {
 // without shuffling and fresh random ones in each epoch with it.
 class Loader {
  public:
-  // `dataset` is borrowed and must outlive the loader. `index`: the part of it to use; empty = all.
-  // Starts epoch 0. UsageError for options that leave no batch; Error for data that are not dense
-  // and in host memory.
+  // `dataset` is borrowed and must outlive the loader; batches are on its device. `index`: the part
+  // of it to use; empty = all. Starts epoch 0. UsageError for options that leave no batch; Error for
+  // data that are not dense.
   Loader(const Dataset& dataset, const LoaderOptions& options,
          std::vector<std::int64_t> index = {});
   Loader(Dataset&&, const LoaderOptions&, std::vector<std::int64_t> = {}) = delete;
@@ -59,6 +61,12 @@ class Loader {
   // batches at once.
   Batch empty_batch(std::int64_t count) const;
   void fill(std::int64_t i, Batch& batch) const;
+  // The two halves of fill(): which images a batch has, `index` and `placement`; and what they are,
+  // `images` and `labels`, which reads those two where the data are, and so can be recorded
+  // (engine/repeated_step.h).
+  void choose(std::int64_t i, Batch& batch) const;
+  void gather(Batch& batch) const;
+  Device device() const { return dataset_.images.device(); }
   std::int64_t epoch() const { return epoch_; }
 
  private:

@@ -4,28 +4,17 @@
 
 namespace understudy {
 
-namespace {
-
-Tensor first_rows(const Tensor& x, std::int64_t count) {
-  if (!x.defined()) return x;
-  Shape shape = x.shape();
-  shape[0] = count;
-  return x.alias(shape, x.strides());
-}
-
-}  // namespace
-
 Prefetcher::Prefetcher(Loader& loader, std::int64_t workers)
     : loader_(loader),
       next_(loader.batches()),
       ahead_(workers, WorkAhead::slots_for(workers),
              [this](std::int64_t i, std::size_t slot) { loader_.fill(i, batch_in(slot, i)); }) {
+  check(loader.device() == Device{}, "[Prefetcher] the data are on {}; it works on the CPU's",
+        to_string(loader.device()));
   const std::int64_t whole = loader.size_of(0), last = loader.size_of(loader.batches() - 1);
   for (std::size_t i = 0; i < WorkAhead::slots_for(workers); ++i) {
     const Batch batch = loader.empty_batch(whole);
-    buffers_.push_back({batch,
-                        {first_rows(batch.images, last), first_rows(batch.labels, last),
-                         first_rows(batch.index, last), first_rows(batch.placement, last)}});
+    buffers_.push_back({batch, first_images(batch, last)});
   }
 }
 

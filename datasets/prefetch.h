@@ -14,7 +14,8 @@ namespace understudy {
 class Prefetcher {
  public:
   // `loader` is borrowed, and belongs to the prefetcher until that is gone. 0 workers: next()
-  // prepares its batch itself. UsageError unless 0 <= workers <= 1024.
+  // prepares its batch itself. UsageError unless 0 <= workers <= 1024; Error for data elsewhere than
+  // in host memory.
   explicit Prefetcher(Loader& loader, std::int64_t workers = 1);
 
   // Begins with batch `first` of the epoch, and drops what was prepared of another.

@@ -164,13 +164,14 @@ class CachingAllocator {
   // What waits in other size classes may be what is missing. What waits in pools stays there: work
   // that was recorded writes to it.
   void* allocate_on_device(std::size_t bytes) {
+    Backend& device = backend(device_);
     try {
-      return backend(device_).allocate(bytes);
+      return device.allocate(bytes);
     } catch (const Error&) {
     }
     statistics_.bytes_held -= free_.release(device_);
     try {
-      return backend(device_).allocate(bytes);
+      return device.allocate(bytes);
     } catch (const Error& error) {
       fail("{}", with_figures(error.what()));
     }

@@ -263,7 +263,7 @@ TEST_SUITE("tools") {
     const Tensor logits = Tensor::from(std::vector<float>{nan, 1, 2, 0, 5, nan}, {3, 2});
     for (const std::int64_t label : {0, 1}) {
       const Tensor labels = Tensor::from(std::vector<std::int64_t>{label, label, label}, {3});
-      CHECK(count_correct(logits, labels) == (label == 0 ? 1 : 0));
+      CHECK(correct_answers(logits, labels).item() == (label == 0 ? 1 : 0));
     }
   }
 

@@ -19,13 +19,14 @@
 #include "datasets/dataset.h"
 #include "datasets/augment.h"
 #include "datasets/loader.h"
-#include "datasets/prefetch.h"
+#include "datasets/batch_feed.h"
 #include "models/registry.h"
 #include "models/model_file.h"
 #include "engine/ops.h"
 #include "engine/autograd.h"
 #include "engine/optim/optimizer.h"
 #include "engine/optim/schedule.h"
+#include "engine/repeated_step.h"
 #include "engine/checkpoint.h"
 // clang-format on
 #include "kernels/check.h"
@@ -37,6 +38,7 @@
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
 #include "tools/runs/run_folder.h"
+#include "tools/runs/step_sums.h"
 #include "tools/train_classifier/choices.h"
 
 namespace understudy {
@@ -48,6 +50,13 @@ struct Tally {
   double loss = 0, correct = 0, seen = 0;
   double best_test_loss = 0, best_test_accuracy = 0;
   double seconds = 0;
+
+  std::vector<double> sums() const { return {loss, correct, seen}; }
+  void set_sums(const std::vector<double>& sums) {
+    loss = sums[0];
+    correct = sums[1];
+    seen = sums[2];
+  }
 
   std::map<std::string, double> numbers() const {
     return {{"loss", loss},
@@ -78,24 +87,20 @@ Tensor loss_of(const Tensor& logits, const Tensor& labels, double smoothing) {
   return (1 - smoothing) * sharp - smoothing * mean(log_softmax(logits));
 }
 
-// One step of training: model, loss, autograd, optimiser.
-void train_step(Model& model, Optimizer& optimizer, const Batch& batch, const Choices& choices,
-                Tally& tally) {
+// One step of training: model, loss, autograd, optimiser. On a GPU it is recorded and repeated, so
+// it reads no values: `sums` takes its share of the epoch's loss, correct answers and images.
+void train_step(const Batch& batch, Model& model, Optimizer& optimizer, const Choices& choices,
+                StepSums& sums) {
   const Tensor logits = model(batch.images);
   const Tensor loss = loss_of(logits, batch.labels, choices.label_smoothing);
-  const double value = loss.item();
-  check(std::isfinite(value),
-        "the loss is {}: training diverged; try a smaller --lr than {}, or --clip 1", value,
-        optimizer.lr());
   optimizer.clear_gradients();
   loss.backward();
   if (choices.clip > 0) clip_gradient_norm(optimizer.parameters(), choices.clip);
-  optimizer.step();
+  optimizer.apply_step();
 
   const auto size = static_cast<double>(batch.labels.count());
-  tally.loss += value * size;
-  tally.correct += static_cast<double>(count_correct(logits, batch.labels));
-  tally.seen += size;
+  sums.add({cast(loss.detach(), DType::f64) * size, correct_answers(logits, batch.labels),
+            Tensor::full({}, size, DType::f64, loss.device())});
 }
 
 void train_classifier(int argc, char** argv) {
@@ -123,20 +128,21 @@ void train_classifier(int argc, char** argv) {
     return;
   }
 
-  // dataset
+  // dataset, once more on the device where that is not the CPU
   const TrainTest data = load_data(common, choices.data, progress);
+  const TrainTest resident = to(data, common.device);
   if (choices.validation >= data.train.size())
     throw UsageError(fmt::format("--validation {}: leaves none of the {} training images",
                                  choices.validation, data.train.size()));
   const Split split = split_indices(data.train.size(), choices.validation, common.seed);
 
-  // loader, and batches prepared ahead of the step
+  // loader, and its batches where the step finds them
   const Augmentation augmentation = augmentation_for(choices.data, data.train);
   Loader loader(
-      data.train,
+      resident.train,
       {.batch_size = common.batch_size, .seed = common.seed, .augmentation = augmentation},
       split.train);
-  Prefetcher batches(loader, choices.data.workers);
+  BatchFeed batches(loader, choices.data.workers);
   const std::int64_t steps = common.epochs * loader.batches();
 
   // model
@@ -150,6 +156,7 @@ void train_classifier(int argc, char** argv) {
                                              .batch_norm = !choices.no_batch_norm},
                                             generator);
   if (!choices.init.empty()) model = load_model(find_model(choices.init), model->describe());
+  model->to(common.device);
 
   // optimiser
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(choices, common.lr, *model);
@@ -166,6 +173,19 @@ void train_classifier(int argc, char** argv) {
   }
   folder.write_header(data.train, data.test);
   folder.truncate_metrics(position.epoch);
+
+  // the step, recorded for whole batches and for an epoch's short last one
+  StepSums sums(common.device, tally.sums());
+  const auto read_sums = [&] {
+    tally.set_sums(sums.read());
+    check(std::isfinite(tally.loss),
+          "the loss is {}: training diverged; try a smaller --lr than {}, or --clip 1", tally.loss,
+          optimizer->lr());
+  };
+  const auto work = [&] { train_step(batches.batch(), *model, *optimizer, choices, sums); };
+  RepeatedStep whole_step(common.device, common.step_mode(), work);
+  RepeatedStep short_step(common.device, common.step_mode(), work);
+
   const auto save = [&](const std::filesystem::path& path) {
     position.tensors.clear();
     position.numbers = tally.numbers();
@@ -175,6 +195,7 @@ void train_classifier(int argc, char** argv) {
   };
   const auto stop_if_interrupted = [&] {
     if (!interrupted()) return;
+    read_sums();
     if (folder.writes()) save(folder.last());
     progress.line(folder.writes() ? "interrupted; saved, continue with --resume"
                                   : "interrupted; nothing is saved without --out");
@@ -185,7 +206,7 @@ void train_classifier(int argc, char** argv) {
   progress.line(
       fmt::format("train_classifier: {}, {} parameters, {} images of {}{}; {}, {} threads, seed {}",
                   model->describe(), model->parameter_count(), split.train.size(), common.dataset,
-                  augmentation.any() ? ", cropped and flipped" : "", instruction_set(),
+                  augmentation.any() ? ", cropped and flipped" : "", machine(common),
                   common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
@@ -197,9 +218,12 @@ void train_classifier(int argc, char** argv) {
     batches.start_epoch(position.epoch, position.batch);
     while (position.batch < loader.batches()) {
       optimizer->set_lr(schedule(position.step));
-      train_step(*model, *optimizer, batches.next(), choices, tally);
+      optimizer->prepare_step();
+      batches.advance();
+      (batches.is_whole() ? whole_step : short_step).run();
       ++position.batch;
       ++position.step;
+      if (sums.due()) read_sums();
       update_seconds();
       progress.update(position.step, fmt::format("epoch {}/{}  loss {:.4f}", position.epoch + 1,
                                                  common.epochs, tally.loss / tally.seen));
@@ -207,10 +231,11 @@ void train_classifier(int argc, char** argv) {
     }
     ++position.epoch;
     position.batch = 0;
+    read_sums();
 
-    const Score test = evaluate(*model, data.test);
+    const Score test = evaluate(*model, resident.test);
     std::optional<Score> validation;
-    if (choices.validation > 0) validation = evaluate(*model, data.train, split.validation);
+    if (choices.validation > 0) validation = evaluate(*model, resident.train, split.validation);
     update_seconds();
     nlohmann::json line = {{"epoch", position.epoch},
                            {"seconds", tally.seconds},
@@ -229,7 +254,8 @@ void train_classifier(int argc, char** argv) {
         common.epochs, tally.loss / tally.seen, 100 * tally.correct / tally.seen,
         validation ? fmt::format("  validation {:.2f} %", 100 * validation->accuracy) : "",
         100 * test.accuracy, duration(progress.seconds_left())));
-    tally.loss = tally.correct = tally.seen = 0;
+    tally.set_sums({0, 0, 0});
+    sums.set(tally.sums());
 
     // The test set never chooses: without validation images the last epoch is the best.
     if (!validation || !position.best_metric || validation->accuracy > *position.best_metric) {

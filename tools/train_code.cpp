@@ -16,12 +16,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 // In the order of the data flow.
 // clang-format off
 #include "datasets/dataset.h"
 #include "datasets/loader.h"
-#include "datasets/prefetch.h"
+#include "datasets/batch_feed.h"
 #include "tools/runs/base_model.h"
 #include "coding/simulate.h"
 #include "coding/trainable_code.h"
@@ -29,6 +30,7 @@
 #include "coding/evaluation.h"
 #include "engine/ops.h"
 #include "engine/optim/schedule.h"
+#include "engine/repeated_step.h"
 #include "engine/checkpoint.h"
 // clang-format on
 #include "kernels/check.h"
@@ -39,6 +41,7 @@
 #include "tools/runs/program.h"
 #include "tools/runs/progress.h"
 #include "tools/runs/run_folder.h"
+#include "tools/runs/step_sums.h"
 #include "tools/train_code/choices.h"
 #include "tools/train_code/result.h"
 #include "tools/train_code/samples.h"
@@ -82,8 +85,9 @@ void train_code(int argc, char** argv) {
     return;
   }
 
-  // dataset
+  // dataset, once more on the device where that is not the CPU
   const TrainTest data = load_data(common, choices.data, progress);
+  const TrainTest resident = to(data, common.device);
   if (choices.validation > data.train.size() / 2)
     throw UsageError(fmt::format(
         "--validation {}: more than half of the {} training images of {}; --validation {} will do",
@@ -92,12 +96,14 @@ void train_code(int argc, char** argv) {
 
   // base model: frozen
   const std::unique_ptr<Model> base = load_base_model(choices.base, common.model, data.train);
+  base->to(common.device);
 
   // code
   const Shape& images = data.train.images.shape();
   Generator generator(common.seed, Stream::initialization);
   const std::unique_ptr<TrainableCode> code =
       make_code(choices, {images[1], images[2], images[3]}, *base, generator);
+  code->to(common.device);
   const std::vector<ErasurePattern> patterns = standard_patterns(*code);
   CodeTrainer trainer(*code, *base, patterns,
                       {.loss = code_loss_named(choices.loss),
@@ -107,23 +113,23 @@ void train_code(int argc, char** argv) {
   // the base model's answers, computed once
   progress.line(fmt::format("computing the base model's answers to {} images",
                             data.train.size() + data.test.size()));
-  const Tensor train_outputs = all_outputs(*base, data.train);
-  const Tensor test_outputs = all_outputs(*base, data.test);
+  const Tensor train_outputs = all_outputs(*base, resident.train);
+  const Tensor test_outputs = all_outputs(*base, resident.test);
 
-  // groups of images, prepared ahead of the step
+  // groups of images, where the step finds them
   const std::int64_t batch_size =
       common.batch_size > 0 ? common.batch_size : choices.k * code->groups_per_batch();
   const Split split = split_indices(data.train.size(), choices.validation, common.seed, choices.k);
   // Only the encoder sees images that are moved and flipped: what it helps to reconstruct are the
   // base model's answers to the images as they are.
   const Augmentation augmentation = augmentation_for(choices.data, data.train);
-  Loader loader(data.train,
+  Loader loader(resident.train,
                 {.batch_size = batch_size,
                  .group = choices.k,
                  .seed = common.seed,
                  .augmentation = augmentation},
                 split.train);
-  Prefetcher batches(loader, choices.data.workers);
+  BatchFeed batches(loader, choices.data.workers);
   const std::int64_t steps = common.epochs * loader.batches();
 
   // where an unfinished run stood
@@ -141,6 +147,26 @@ void train_code(int argc, char** argv) {
                          {"sha256", code->purpose().base.sha256}};
   folder.write_header(description);
   folder.truncate_metrics(position.epoch);
+
+  // the step, recorded on a GPU for whole batches and for an epoch's short last one
+  StepSums sums(common.device, tally.sums());
+  const auto read_sums = [&] {
+    tally.set_sums(sums.read());
+    check(std::isfinite(tally.loss),
+          "the loss became {}: training has diverged; try a smaller --lr or another --seed",
+          tally.loss);
+  };
+  const auto work = [&] {
+    const Batch& batch = batches.batch();
+    const Tensor loss =
+        trainer.loss(as_groups(batch.images, gather_rows(train_outputs, batch.index), batch.labels,
+                               static_cast<int>(choices.k)));
+    trainer.update(loss);
+    sums.add({loss, Tensor::ones({}, DType::f64, loss.device())});
+  };
+  RepeatedStep whole_step(common.device, common.step_mode(), work);
+  RepeatedStep short_step(common.device, common.step_mode(), work);
+
   const auto save = [&](const std::filesystem::path& path) {
     position.tensors.clear();
     position.numbers = tally.numbers();
@@ -151,6 +177,7 @@ void train_code(int argc, char** argv) {
   };
   const auto stop_if_interrupted = [&] {
     if (!interrupted()) return;
+    read_sums();
     if (folder.writes()) save(folder.last());
     progress.line(folder.writes() ? "interrupted; saved, continue with --resume"
                                   : "interrupted; nothing is saved without --out");
@@ -162,8 +189,8 @@ void train_code(int argc, char** argv) {
       "train_code: {}, k = {}, r = {}, {} parameters, over {} ({:.2f} % on test); {} patterns of "
       "missing answers, {} groups a step{}; {}, {} threads, seed {}",
       code->name(), choices.k, choices.r, code->parameter_count(), base->describe(),
-      100 * accuracy(test_outputs, data.test.labels), patterns.size(), batch_size / choices.k,
-      augmentation.any() ? ", cropped and flipped for the encoder" : "", instruction_set(),
+      100 * accuracy(test_outputs, resident.test.labels), patterns.size(), batch_size / choices.k,
+      augmentation.any() ? ", cropped and flipped for the encoder" : "", machine(common),
       common.threads, common.seed));
   const auto start = std::chrono::steady_clock::now();
   const double seconds_before = tally.seconds;
@@ -174,13 +201,13 @@ void train_code(int argc, char** argv) {
   while (position.epoch < common.epochs) {
     batches.start_epoch(position.epoch, position.batch);
     while (position.batch < loader.batches()) {
-      const Batch& batch = batches.next();
       trainer.set_lr(schedule(position.step));
-      tally.loss += trainer.step(as_groups(batch.images, gather_rows(train_outputs, batch.index),
-                                           batch.labels, static_cast<int>(choices.k)));
-      ++tally.steps;
+      trainer.prepare_step();
+      batches.advance();
+      (batches.is_whole() ? whole_step : short_step).run();
       ++position.batch;
       ++position.step;
+      if (sums.due()) read_sums();
       tally.seconds = seconds_before + seconds_since(start);
       progress.update(position.step, fmt::format("epoch {}/{}  loss {:.4f}", position.epoch + 1,
                                                  common.epochs, tally.loss / tally.steps));
@@ -188,16 +215,17 @@ void train_code(int argc, char** argv) {
     }
     ++position.epoch;
     position.batch = 0;
+    read_sums();
 
     const CodeScore validation =
-        evaluate_code(*code, *base, data.train, train_outputs, patterns, split.validation);
+        evaluate_code(*code, *base, resident.train, train_outputs, patterns, split.validation);
     const double recovery = validation.recovery_accuracy();
     const double overall = validation.overall_accuracy();
     // The test set is looked at where validation says so, and never chooses.
     if (overall > tally.best_overall) {
       tally.best_overall = overall;
       tally.best_overall_epoch = static_cast<double>(position.epoch);
-      tally.test = test_numbers(evaluate_code(*code, *base, data.test, test_outputs, patterns));
+      tally.test = test_numbers(evaluate_code(*code, *base, resident.test, test_outputs, patterns));
     }
     tally.seconds = seconds_before + seconds_since(start);
     folder.add_metrics({{"epoch", position.epoch},
@@ -210,7 +238,8 @@ void train_code(int argc, char** argv) {
         "epoch {}/{}  loss {:.4f}  validation recovery {:.2f} %, overall {:.2f} %  {} left",
         position.epoch, common.epochs, tally.loss / tally.steps, 100 * recovery, 100 * overall,
         duration(progress.seconds_left())));
-    tally.loss = tally.steps = 0;
+    tally.set_sums({0, 0});
+    sums.set(tally.sums());
 
     if (!position.best_metric || recovery > *position.best_metric) {
       position.best_metric = recovery;
@@ -218,7 +247,7 @@ void train_code(int argc, char** argv) {
       if (folder.writes()) {
         save(folder.best());
         write_safetensors(folder.model(), code->to_safetensors());
-        write_samples(folder.path() / "samples.safetensors", *code, data.test);
+        write_samples(folder.path() / "samples.safetensors", *code, resident.test);
       }
     }
     if (position.epoch % patience == 0 && !above_chance(*position.best_metric, base->classes()))

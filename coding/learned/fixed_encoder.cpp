@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "coding/matrix/pattern_product.h"
 #include "engine/ops.h"
 #include "kernels/check.h"
 
@@ -16,7 +15,7 @@ Tensor FixedEncoder::forward(const Tensor& planes) {
         to_string(planes.shape()));
   const std::int64_t M = planes.size(0), k = planes.size(1), H = planes.size(2), W = planes.size(3);
   const Tensor mixed =
-      matmul(as_tensor(rows, planes.dtype(), planes.device()), reshape(planes, {M, k, H * W}));
+      matmul(resident_.get(rows, planes.dtype(), planes.device()), reshape(planes, {M, k, H * W}));
   return reshape(mixed, {M, rows.rows(), H, W});
 }
 

@@ -3,6 +3,7 @@
 
 #include "coding/learned/networks.h"
 #include "coding/matrix/dense.h"
+#include "coding/matrix/pattern_product.h"
 
 namespace understudy {
 
@@ -15,6 +16,9 @@ struct FixedEncoder : PlaneEncoder {
   std::int64_t multiply_adds(std::int64_t height, std::int64_t width) const override;
 
   Matrix rows;
+
+ private:
+  ResidentMatrix resident_;
 };
 
 }  // namespace understudy

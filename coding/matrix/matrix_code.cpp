@@ -15,11 +15,10 @@ namespace {
 constexpr std::size_t most_kept = 4096;
 
 // (G, k, H, W, C) by matrix (n, k) → (G, n, H, W, C)
-Tensor mix_units(const Matrix& matrix, const Tensor& groups) {
+Tensor mix_units(const Tensor& matrix, const Tensor& groups) {
   const std::int64_t G = groups.size(0), H = groups.size(2), W = groups.size(3), C = groups.size(4);
-  const Tensor mixed = matmul(as_tensor(matrix, groups.dtype(), groups.device()),
-                              reshape(groups, {G, groups.size(1), H * W * C}));
-  return reshape(mixed, {G, matrix.rows(), H, W, C});
+  const Tensor mixed = matmul(matrix, reshape(groups, {G, groups.size(1), H * W * C}));
+  return reshape(mixed, {G, matrix.size(0), H, W, C});
 }
 
 // Multiply-adds of a product with `matrix`, for each column: rows that take one value as it is are
@@ -83,14 +82,14 @@ Tensor MatrixCode::queries(const Tensor& groups) {
   if (systematic_) return QueryCode::queries(groups);
   check(groups.rank() == 5 && groups.size(1) == shape().k,
         "[{}] expected groups (G,{},H,W,C), got {}", name_, shape().k, to_string(groups.shape()));
-  return mix_units(encoding_, groups);
+  return mix_units(resident_.get(encoding_, groups.dtype(), groups.device()), groups);
 }
 
 Tensor MatrixCode::encode_groups(const Tensor& groups) {
   Matrix parities(shape().r, shape().k);
   for (int m = 0; m < shape().r; ++m)
     std::ranges::copy(std::as_const(encoding_).row(shape().k + m), parities.row(m).begin());
-  return mix_units(parities, groups);
+  return mix_units(resident_.get(parities, groups.dtype(), groups.device()), groups);
 }
 
 Tensor MatrixCode::decode_outputs(const Tensor& outputs, const Erasures& erasures) {

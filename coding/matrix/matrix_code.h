@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coding/matrix/dense.h"
+#include "coding/matrix/pattern_product.h"
 #include "coding/query_code.h"
 
 namespace understudy {
@@ -54,6 +55,7 @@ class MatrixCode : public QueryCode {
   std::string name_;
   bool systematic_;
   Matrix encoding_;
+  ResidentMatrix resident_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::uint64_t, std::shared_ptr<const Matrix>> decodings_;
 };

@@ -70,6 +70,16 @@ Tensor as_tensor(const Matrix& matrix, DType dtype, Device device) {
   return to(cast(values, dtype), device);
 }
 
+Tensor ResidentMatrix::get(const Matrix& matrix, DType dtype, Device device) const {
+  const std::lock_guard lock(mutex_);
+  if (!tensor_.defined() || tensor_.dtype() != dtype || tensor_.device() != device ||
+      matrix_ != matrix) {
+    tensor_ = as_tensor(matrix, dtype, device);
+    matrix_ = matrix;
+  }
+  return tensor_;
+}
+
 Tensor product_by_pattern(const std::vector<Matrix>& matrices, const std::vector<int>& which,
                           const Tensor& x) {
   check_sizes(matrices, which, x);

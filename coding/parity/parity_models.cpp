@@ -81,9 +81,9 @@ Tensor ParityModels::training_loss(Module&, const GroupBatch& batch, const Erasu
                                  understudy::to_string(loss)));
   const Tensor parities = encode(batch.groups);
   // (r, k) · (G, k, classes) → (G, r, classes)
-  const Tensor sums = matmul(
-      as_tensor(vandermonde_rows(shape()), batch.data_outputs.dtype(), batch.data_outputs.device()),
-      batch.data_outputs.detach());
+  const Tensor sums = matmul(wanted_sums_.get(vandermonde_rows(shape()), batch.data_outputs.dtype(),
+                                              batch.data_outputs.device()),
+                             batch.data_outputs.detach());
   Tensor total;
   for (int m = 0; m < shape().r; ++m) {
     const Tensor answers =

@@ -63,6 +63,7 @@ class ParityModels : public TrainableCode {
  private:
   ParityModelsOptions options_;
   ExactCode linear_;  // the data themselves and the sums: encodes sums, decodes both kinds
+  ResidentMatrix wanted_sums_;
   std::vector<std::unique_ptr<Model>> networks_;
 };
 

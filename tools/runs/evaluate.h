@@ -14,12 +14,12 @@ struct Score {
   double accuracy = 0;  // in [0, 1]
 };
 
-// Over the images at `index`, or all of them when it is empty; in evaluation
-// mode, nothing recorded.
+// Over the images at `index`, or all of them when it is empty; in evaluation mode, nothing recorded.
+// Model and images are on one device, which is read from once, in the end.
 Score evaluate(Module& model, const Dataset& dataset, const std::vector<std::int64_t>& index = {});
 
-// How many rows of `logits` f32 (N, C) have their largest value at `labels` i64 (N). A row with a
-// NaN answers nothing, and is not correct.
-std::int64_t count_correct(const Tensor& logits, const Tensor& labels);
+// How many rows of `logits` f32 (N, C) have their largest value at `labels` i64 (N): f64 (), on their
+// device. A row with a NaN answers nothing, and is not correct. No gradient.
+Tensor correct_answers(const Tensor& logits, const Tensor& labels);
 
 }  // namespace understudy

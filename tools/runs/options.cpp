@@ -88,7 +88,18 @@ Options::Options(ProgramText text, CommonOptions defaults, const std::vector<std
         .at_least(0)
         .at_most(1024)
         .free();
-  if (has("device")) add("device", &common.device_name, "cpu or cuda");
+  if (has("device")) {
+    add("device", &common.device_name, "cpu, cuda or cuda:1");
+    add("precision", &common.precision,
+        "of the factors of products and convolutions; on cuda also tf32 and bf16")
+        .one_of({"fp32", "tf32", "bf16"});
+    add("nondeterministic", &common.nondeterministic,
+        "on cuda: also algorithms whose last bits differ from run to run");
+    if (has("no-graph"))
+      add("no-graph", &common.no_graph,
+          "on cuda: launch each step's kernels one by one, for debugging; the same bits")
+          .free();
+  }
   if (has("out")) add("out", &common.out, "folder of the run; empty: write no files").free();
   if (has("resume")) add("resume", &common.resume, "continue the unfinished run in --out").free();
   add("config", &common.config, "file with settings, one a line: epochs = 8").free();
@@ -168,7 +179,11 @@ void Options::parse(int argc, const char* const* argv) {
 
   threads_given_ = common.threads != 0;
   common.device = parse_device(common.device_name);
-  backend(common.device);
+  if (common.nondeterministic && common.device.kind == DeviceKind::cpu)
+    throw UsageError("--nondeterministic: the CPU has no such algorithms");
+  backend(common.device)
+      .set_numerics({.precision = parse_precision(common.precision),
+                     .deterministic = !common.nondeterministic});
   if (common.threads == 0)
     common.threads = num_threads();
   else
@@ -227,6 +242,13 @@ nlohmann::json Options::completed(nlohmann::json identity) const {
     if (identity.is_object() && !setting->is_free() && !identity.contains(setting->name()))
       identity[setting->name()] = setting->default_value();
   return identity;
+}
+
+std::string machine(const CommonOptions& common) {
+  if (common.device == Device{}) return instruction_set();
+  return fmt::format("{} {}, {}{}{}", to_string(common.device), backend(common.device).describe(),
+                     common.precision, common.nondeterministic ? ", nondeterministic" : "",
+                     common.no_graph ? ", without graphs" : "");
 }
 
 std::vector<std::string> split_list(const std::string& text, const char* flag) {

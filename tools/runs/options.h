@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/repeated_step.h"
 #include "kernels/device.h"
 
 namespace understudy {
@@ -27,6 +28,9 @@ struct CommonOptions {
   std::uint64_t seed = 1;
   std::int64_t threads = 0;  // 0: as many as the machine has; resolved by parse()
   std::string device_name = "cpu";
+  std::string precision = "fp32";  // of products and convolutions (kernels/numerics.h)
+  bool nondeterministic = false;
+  bool no_graph = false;
   std::filesystem::path out;  // empty: nothing is written but --json
   bool resume = false;
   std::filesystem::path config;
@@ -34,7 +38,12 @@ struct CommonOptions {
   bool quiet = false;
 
   Device device;  // of device_name, set by parse()
+
+  // How steps that can be recorded are to be done.
+  StepMode step_mode() const { return no_graph ? StepMode::eager : StepMode::recorded; }
 };
+// What computes, for a line of text: "avx2", or "cuda:0 NVIDIA H200, ..., tf32".
+std::string machine(const CommonOptions& common);
 
 // One flag: where its value goes and what it may be. The limits are also shown by --help.
 class Setting {
@@ -107,8 +116,9 @@ class Options {
   Setting& setting(const std::string& name);
 
   // Reads all four sources. UsageError for unknown flags, unknown keys in the file and impossible
-  // values; throws Exit{0} after --help and --version. Afterwards common.threads and common.device
-  // are resolved and the worker pool has that many threads.
+  // values, such as a precision that the device does not have; throws Exit{0} after --help and
+  // --version. Afterwards common.threads and common.device are resolved, the worker pool has that
+  // many threads, and the device computes with that precision.
   void parse(int argc, const char* const* argv);
 
   // Whether a number of threads was asked for; RunFolder takes a resumed run's own otherwise.

@@ -7,6 +7,7 @@
 
 #include "datasets/digest.h"
 #include "engine/atomic_file.h"
+#include "kernels/backend.h"
 #include "kernels/check.h"
 #include "kernels/parallel.h"
 #include "tools/runs/program.h"
@@ -149,12 +150,20 @@ void RunFolder::lock() {
 }
 
 json RunFolder::build() const {
-  return {{"version", version()},
-          {"commit", commit()},
-          {"compiler", compiler()},
-          {"instruction_set", instruction_set()},
-          {"threads", options_.common.threads},
-          {"device", to_string(options_.common.device)}};
+  json build = {{"version", version()},
+                {"commit", commit()},
+                {"compiler", compiler()},
+                {"instruction_set", instruction_set()},
+                {"threads", options_.common.threads},
+                {"device", to_string(options_.common.device)}};
+  build.update(accelerator());
+  return build;
+}
+
+json RunFolder::accelerator() const {
+  const CommonOptions& common = options_.common;
+  if (common.device == Device{}) return json::object();
+  return {{"accelerator", backend(common.device).describe()}, {"precision", common.precision}};
 }
 
 void RunFolder::continue_run(const json& header) {
@@ -236,6 +245,7 @@ void RunFolder::truncate_metrics(std::int64_t epoch) {
 void RunFolder::finish(json result) {
   result["program"] = options_.program().name;
   result["settings"] = options_.identity();
+  result.update(accelerator());
   if (writes()) write_json(path_ / "result.json", result);
   json_output_.write(result);
 }

@@ -51,8 +51,9 @@ class RunFolder {
   // Drops the lines after `epoch`: those that the checkpoint a run continues from knows nothing of.
   void truncate_metrics(std::int64_t epoch);
 
-  // Ends the run: result.json, and the same object to --json ("-" is stdout). Adds "program" and
-  // the settings that determine the result under "settings".
+  // Ends the run: result.json, and the same object to --json ("-" is stdout). Adds "program",
+  // the settings that determine the result under "settings" and, where it was not the CPU,
+  // "accelerator" and "precision".
   void finish(nlohmann::json result);
   // result.json of a finished run; also written again to --json.
   nlohmann::json repeat_result();
@@ -60,6 +61,9 @@ class RunFolder {
  private:
   void lock();
   nlohmann::json build() const;
+  // {"accelerator": what it is, with the versions that results depend on, "precision"}; empty for
+  // the CPU, which instruction set and threads describe.
+  nlohmann::json accelerator() const;
   void continue_run(const nlohmann::json& header);
 
   Options& options_;

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 namespace understudy {
 
@@ -14,6 +15,12 @@ struct Tally {
   double best_overall_epoch = 0;
   double seconds = 0;
   std::map<std::string, double> test;
+
+  std::vector<double> sums() const { return {loss, steps}; }
+  void set_sums(const std::vector<double>& sums) {
+    loss = sums[0];
+    steps = sums[1];
+  }
 
   std::map<std::string, double> numbers() const {
     std::map<std::string, double> all = {{"loss", loss},
