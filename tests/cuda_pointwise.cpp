@@ -1,5 +1,7 @@
 // Pointwise ops on a GPU against the CPU's results, bit for bit: the formulas are the same ones, and
 // so is each operation in them.
+#include <algorithm>
+
 #include "tests/cuda_arrays.h"
 
 #ifdef UNDERSTUDY_EMULATED_CUDA
