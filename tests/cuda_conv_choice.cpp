@@ -256,6 +256,23 @@ TEST_SUITE("cuda") {
     emulated::reset();
   }
 
+  TEST_CASE("cuda: an algorithm that wants more memory than it is worth is left out") {
+    const TemporaryFolder folder;
+    const Manners manners({.hungry = 1, .fastest = 1});
+    const Case c(small);
+    Run run(folder.path());
+    c.check_forward(*run);
+    REQUIRE(plans_in(folder.path()).size() == 1);
+    CHECK(plans_in(folder.path()).begin()->second.algorithm != 1);
+    // Unmeasured, too.
+    OnGpu<float> y(c.s.y());
+    Run another(folder.path() / "empty");
+    another->begin_recording();
+    another->conv2d(y, c.x, c.w, c.s.conv, {});
+    const auto work = another->end_recording();
+    CHECK(emulated::library_counts().last_convolution != 1);
+  }
+
   // x · (1 + 2^-12) is exact in float32, and x in tf32.
   TEST_CASE("cuda: the library computes in the precision that was asked for") {
     const ConvProblem s{1, 4, 4, 8, 8, 3, 3, {.padding = 1}};

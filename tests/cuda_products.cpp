@@ -59,9 +59,9 @@ void check_matmul(const Sizes& s, Layout a_layout, Layout b_layout, const Option
 TEST_SUITE("cuda") {
   TEST_CASE_TEMPLATE("cuda: products of all layouts with every epilogue", T, float, double) {
     if (skipped()) return;
-    for (const Sizes& s :
-         {Sizes{1, 1, 1}, Sizes{2, 3, 4}, Sizes{1, 7, 5}, Sizes{7, 1, 5}, Sizes{5, 6, 1},
-          Sizes{0, 3, 4}, Sizes{3, 0, 4}, Sizes{3, 4, 0}, Sizes{17, 33, 9}, Sizes{8, 16, 32}})
+    for (const Sizes& s : {Sizes{1, 1, 1}, Sizes{2, 3, 4}, Sizes{1, 7, 5}, Sizes{7, 1, 5},
+                           Sizes{5, 6, 1}, Sizes{0, 3, 4}, Sizes{3, 0, 4}, Sizes{3, 4, 0},
+                           Sizes{3, 5, 0}, Sizes{17, 33, 9}, Sizes{8, 16, 32}})
       for (const Layout a : input_layouts)
         for (const Layout b : input_layouts)
           for (int options = 0; options < 8; ++options)

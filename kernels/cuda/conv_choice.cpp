@@ -12,6 +12,8 @@ namespace {
 // An algorithm with more is not worth its memory.
 constexpr std::size_t most_workspace = std::size_t{1} << 30;
 constexpr int rounds = 3, runs_a_round = 4;
+// So many times the fastest so far is not tried a third time.
+constexpr float hopeless = 1.5f;
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -91,6 +93,8 @@ bool Convolutions::measure(Entry& entry, const std::vector<ConvPlan>& ways,
       if (milliseconds < fastest) {
         fastest = milliseconds;
         entry.plan = way;
+      } else if (round > 0 && milliseconds > hopeless * fastest) {
+        break;
       }
     }
   }

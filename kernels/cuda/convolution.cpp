@@ -65,13 +65,6 @@ std::string Convolutions::describe() const {
   return library_ == nullptr ? "no cuDNN" : library_->describe();
 }
 
-Plans Convolutions::chosen() const {
-  const std::scoped_lock lock(mutex_);
-  Plans plans;
-  for (const auto& [key, entry] : entries_) plans.emplace(key_of(entry->problem), entry->plan);
-  return plans;
-}
-
 std::string Convolutions::key_of(const ConvProblem& problem) const {
   return plan_key(gpu_, describe(), problem);
 }

@@ -80,8 +80,6 @@ class Convolutions {
                        const ConvMeans& means);
 
   std::string describe() const;  // "cuDNN 9.19.0", or that there is none
-  // What was chosen so far: keys and plans as in the file.
-  Plans chosen() const;
 
  private:
   struct Entry {
@@ -118,7 +116,7 @@ class Convolutions {
   void product(const ConvCall<T>& call, const ConvMeans& means) const;
 
   const Stream& stream_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::string gpu_;
   std::unique_ptr<ConvLibrary> library_;  // null where there is none
   PlanCache cache_;

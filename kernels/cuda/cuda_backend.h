@@ -114,7 +114,7 @@ class CudaBackend final : public Backend {
   void conv2d_weight_gradient(const View& dw, const ConstView& dy, const ConstView& x,
                               const Conv2d& conv) override;
 
-  // conv_squares.cu
+  // conv_squares.cpp
   void conv2d_squared_weight_gradients(const View& sums, std::span<const ConstView> dy,
                                        const ConstView& x, const Conv2d& conv) override;
 

@@ -95,11 +95,6 @@ std::string Products::describe() const {
   return fmt::format("cuBLASLt {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
-std::size_t Products::plans() const {
-  const std::scoped_lock lock(mutex_);
-  return plans_->plans.size();
-}
-
 std::unique_ptr<Products::Plan> Products::make_plan(const Problem& p, const void* left,
                                                     const void* right, const void* bias,
                                                     void* spare) {

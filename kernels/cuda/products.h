@@ -28,7 +28,6 @@ class Products {
               Precision precision, Workspace& scratch);
 
   std::string describe() const;  // "cuBLASLt 13.1.0"
-  std::size_t plans() const;     // that are kept, for tests
 
  private:
   struct Problem;
@@ -47,7 +46,7 @@ class Products {
            const void* right, double beta, void* out);
 
   const Stream& stream_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::unique_ptr<Plans> plans_;
 };
 

@@ -14,6 +14,7 @@ struct LibraryManners {
   bool refuses_convolutions = false;  // cuDNN: no algorithm for any shape
   bool refuses_fused = false;         // cuDNN: cudnnConvolutionBiasActivationForward
   bool fails_at_run = false;          // cuDNN: what it offered is not supported after all
+  int hungry = -1;                    // cuDNN: this algorithm wants 2 GiB to work in; -1 for none
   // cuDNN: this algorithm is the fastest by far; the others wait. -1 for none.
   int fastest = -1;
 };
