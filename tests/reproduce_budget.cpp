@@ -111,7 +111,7 @@ TEST_SUITE("reproduce") {
     const Experiment experiment = small_experiment();
     const auto speeds = equal_speeds(make_plan(experiment.settings, out.path()));
     const auto select = [&](double seconds) {
-      return select_settings(experiment, out.path(), "cpu", speeds, 1, seconds);
+      return select_settings(experiment, out.path(), {}, speeds, 1, seconds);
     };
     const Selection all = select(1e6);
     CHECK(all.cut.empty());
@@ -129,7 +129,7 @@ TEST_SUITE("reproduce") {
     const std::string text = error_text([&] { select(10); });
     CHECK(text.find("first setting with 3 epochs") != std::string::npos);
     CHECK_THROWS_AS(select(10), UsageError);
-    CHECK_THROWS_AS(select_settings(experiment, out.path(), "cpu", {}, 1, 10), Error);
+    CHECK_THROWS_AS(select_settings(experiment, out.path(), {}, {}, 1, 10), Error);
 
     const auto file = out.path() / "small.selection.json";
     CHECK_FALSE(stored_selection(file, "a key", experiment));
@@ -162,7 +162,7 @@ TEST_SUITE("reproduce") {
     make_run(out.path() / "code-mnist-mlp-k2-r1-mlp-mse-seed1", "train_code", 60, 60);
     make_run(out.path() / "base-mnist-mlp-seed1", "train_classifier", 8, 8);
     const auto selection =
-        select_settings(experiment, out.path(), "cpu", speeds, 1, (2 * 2 + 2 * 40) / 0.9);
+        select_settings(experiment, out.path(), {}, speeds, 1, (2 * 2 + 2 * 40) / 0.9);
     CHECK(codes_of(selection.settings).at(0).epochs == 40);
     CHECK(codes_of(selection.settings).at(2).epochs == 40);
   }

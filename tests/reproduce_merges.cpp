@@ -256,7 +256,7 @@ TEST_SUITE("reproduce") {
     for (const Job& job : make_plan(experiment.settings, out.path()).jobs)
       speeds[job.kind] = job.epochs > 0 ? Speed{1, 1} : Speed{20, 0};
     const auto select = [&](double seconds, std::size_t at_once = 1) {
-      return select_settings(experiment, out.path(), "cpu", speeds, at_once, seconds);
+      return select_settings(experiment, out.path(), {}, speeds, at_once, seconds);
     };
     const Selection all = select(1000);
     CHECK(all.settings.size() == 2);

@@ -82,8 +82,10 @@ TEST_SUITE("reproduce") {
     const Plan same = make_plan({settings[0], settings[1]}, out.path());
     CHECK(same.jobs[1].kind == same.jobs[2].kind);
     CHECK(same.jobs[1].kind != plan.jobs[2].kind);
-    CHECK(has(make_plan(settings_of(settings), out.path(), "cuda").jobs[1].command(),
-              "--device cuda"));
+    CHECK(has(make_plan(settings_of(settings), out.path(), {.device = "cuda", .precision = "tf32"})
+                  .jobs[1]
+                  .command(),
+              "--device cuda --precision tf32"));
   }
 
   TEST_CASE("one folder for two different runs is refused") {

@@ -36,19 +36,24 @@ TEST_SUITE("tools") {
     const int threads_before = num_threads();
     for (const int threads : {1, 2})
       for (const std::string& name : workload_names()) {
+        if (name == "resnet18-512") continue;  // resnet18's step, and too much for a test
         CAPTURE(name);
         CAPTURE(threads);
         set_num_threads(threads);
         Generator generator(1);
         const auto workload = make_workload(name, generator);
-        for (int i = 0; i < 2; ++i) workload->step();
+        const auto step = [&] {
+          workload->prepare();
+          workload->work();
+        };
+        for (int i = 0; i < 2; ++i) step();
         const std::int64_t allocations = allocator_statistics({}).device_allocations;
         // The system may take pages away and give them back: a step that faults by itself does so
         // every time.
         long fewest_faults = most_faults + 1;
         for (int round = 0; round < 5 && fewest_faults > most_faults; ++round) {
           const long before = page_faults();
-          workload->step();
+          step();
           fewest_faults = std::min(fewest_faults, page_faults() - before);
         }
         CHECK(fewest_faults <= most_faults);

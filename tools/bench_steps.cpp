@@ -21,7 +21,9 @@
 #include <vector>
 
 #include "engine/autograd.h"
+#include "engine/repeated_step.h"
 #include "engine/safetensors.h"
+#include "kernels/backend.h"
 #include "kernels/check.h"
 #include "tools/bench_steps/workloads.h"
 #include "tools/runs/options.h"
@@ -81,8 +83,7 @@ void bench_steps(int argc, char** argv) {
                   "inference or of Fisher information.",
        .example = "bench_steps --workload mlp --rounds 5\n"
                   "It ends with: {\"median_ms\":0.81,...}"},
-      {},
-      {"dataset", "data-dir", "model", "epochs", "batch-size", "lr", "device", "out", "resume"});
+      {}, {"dataset", "data-dir", "model", "epochs", "batch-size", "lr", "out", "resume"});
   std::string name = "mlp";
   std::int64_t rounds = 5, steps = 50;
   bool on_demand = false;
@@ -97,11 +98,24 @@ void bench_steps(int argc, char** argv) {
   add_profile_option(options, trace);
   options.parse(argc, argv);
 
-  Generator generator(options.common.seed);
-  const std::unique_ptr<Workload> workload = make_workload(name, generator);
+  const CommonOptions& common = options.common;
+  Generator generator(common.seed);
+  const std::unique_ptr<Workload> workload = make_workload(name, generator, common.device);
   if (!problem.empty()) read_problem(*workload, problem);
-  const double loss = workload->step();
-  if (!after.empty()) write_state(*workload, loss, after);
+  RepeatedStep step(common.device,
+                    workload->can_be_recorded() ? common.step_mode() : StepMode::eager,
+                    [&] { workload->work(); });
+  const auto run = [&](std::int64_t times) {
+    for (std::int64_t i = 0; i < times; ++i) {
+      workload->prepare();
+      step.run();
+    }
+    backend(common.device).synchronize();
+  };
+  const int unrecorded =
+      backend(common.device).can_record() ? RepeatedStep::eager_runs : 0;  // none of these is timed
+  run(1);
+  if (!after.empty()) write_state(*workload, workload->result(), after);
 
   ProfileOutput profile(trace);
   std::vector<double> milliseconds;
@@ -109,10 +123,8 @@ void bench_steps(int argc, char** argv) {
     std::string line;
     if (on_demand && !std::getline(std::cin, line)) break;
     // The machine's caches belong to whoever had the last turn.
-    for (std::int64_t i = 0; i < 1 + steps / 10; ++i) workload->step();
-    const double seconds = seconds_of([&] {
-      for (std::int64_t i = 0; i < steps; ++i) workload->step();
-    });
+    run(1 + steps / 10 + (round == 1 ? unrecorded : 0));
+    const double seconds = seconds_of([&] { run(steps); });
     milliseconds.push_back(1000 * seconds / static_cast<double>(steps));
     fmt::print("{}\n",
                nlohmann::json({{"round", round}, {"ms_per_step", milliseconds.back()}}).dump());
@@ -123,7 +135,8 @@ void bench_steps(int argc, char** argv) {
   const nlohmann::json result = {{"workload", name},
                                  {"rounds", milliseconds.size()},
                                  {"steps", steps},
-                                 {"threads", options.common.threads},
+                                 {"threads", common.threads},
+                                 {"device", machine(common)},
                                  {"instruction_set", instruction_set()},
                                  {"peak_mb", peak_megabytes()},
                                  {"median_ms", median(milliseconds)}};

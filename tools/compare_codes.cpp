@@ -144,9 +144,10 @@ bool among(std::int64_t wanted, const std::vector<std::int64_t>& list) {
 // The code of a run folder or file. UsageError naming both values when it was made for something
 // else: a code over another model is worse than none.
 Candidate read_trained(const std::filesystem::path& path, const Choices& choices, CodePurpose here,
-                       Progress& progress) {
+                       Device device, Progress& progress) {
   const std::string file = find_model(path).string();
   std::unique_ptr<TrainableCode> code = read_code(read_safetensors(file), file);
+  code->to(device);
   const CodePurpose& made_for = code->purpose();
   here.shape = {static_cast<int>(choices.k.front()), static_cast<int>(choices.r.front())};
   if (among(made_for.shape.k, choices.k)) here.shape.k = made_for.shape.k;
@@ -206,7 +207,7 @@ void compare_codes(int argc, char** argv) {
           .example = "compare_codes --base runs/base --dataset mnist --k 2,5 --codes all\n"
                      "It ends with: best at 50.0 % extra machines, one missing: ...",
       },
-      defaults, {"model", "batch-size", "epochs", "lr"});
+      defaults, {"model", "batch-size", "epochs", "lr", "no-graph"});
   Choices choices;
   add_choices(options, choices);
   options.parse(argc, argv);
@@ -227,7 +228,9 @@ void compare_codes(int argc, char** argv) {
 
   // dataset → base model
   const TrainTest data = load_data(common, choices.data, progress);
+  const Dataset test = to(data.test, common.device);
   const std::unique_ptr<Model> base = load_base_model(choices.base, common.model, data.train);
+  base->to(common.device);
 
   // codes
   const Shape& images = data.train.images.shape();
@@ -241,7 +244,7 @@ void compare_codes(int argc, char** argv) {
   for (const std::filesystem::path& path : trained_codes(choices))
     candidates.push_back(read_trained(
         path, choices, {.image = image, .classes = data.train.classes, .base = identity_of(*base)},
-        progress));
+        common.device, progress));
   if (candidates.empty()) throw UsageError("no code is left to compare; see --codes, --k, --r");
   nlohmann::json description = describe(data.train, data.test);
   description["base"] = {{"model", base->describe()}, {"sha256", model_checksum(*base)}};
@@ -250,11 +253,11 @@ void compare_codes(int argc, char** argv) {
   // the model's answers → missing answers → decoder → scores
   const Split split = split_indices(
       data.train.size(), std::min(choices.validation, data.train.size() / 2), common.seed, 1);
-  const Dataset validation = subset(data.train, split.validation);
-  progress.line(fmt::format("compare_codes: {}; its answers to {} images come first",
-                            base->describe(), validation.size() + data.test.size()));
+  const Dataset validation = to(subset(data.train, split.validation), common.device);
+  progress.line(fmt::format("compare_codes: {}; {}; its answers to {} images come first",
+                            base->describe(), machine(common), validation.size() + test.size()));
   const Tensor validation_outputs = all_outputs(*base, validation);
-  const Tensor test_outputs = all_outputs(*base, data.test);
+  const Tensor test_outputs = all_outputs(*base, test);
   nlohmann::json rows = nlohmann::json::array();
   const double guess = guess_accuracy(data);
   const auto start = std::chrono::steady_clock::now();
@@ -263,7 +266,7 @@ void compare_codes(int argc, char** argv) {
     const auto code_start = std::chrono::steady_clock::now();
     code->tune(*base, validation, validation_outputs, {});
     const CodeScore score =
-        evaluate_code(*code, *base, data.test, test_outputs, standard_patterns(*code));
+        evaluate_code(*code, *base, test, test_outputs, standard_patterns(*code));
     nlohmann::json row = score_values(score);
     row.update(cost_values(*code, *base, image, data.train.classes, common.device));
     row["code"] = name;
@@ -290,12 +293,12 @@ void compare_codes(int argc, char** argv) {
   }
   progress.end();
   const nlohmann::json wrong_rows =
-      wrong_answer_rows(locating, choices, *base, data.test, test_outputs, common.seed);
+      wrong_answer_rows(locating, choices, *base, test, test_outputs, common.seed);
 
   nlohmann::json result = {{"rows", rows},
                            {"wrong_answers", wrong_rows},
                            {"model", base->describe()},
-                           {"test_accuracy", accuracy(test_outputs, data.test.labels)},
+                           {"test_accuracy", accuracy(test_outputs, test.labels)},
                            {"seconds", seconds_since(start)}};
   folder.finish(result);
   print_comparison(result);

@@ -146,7 +146,7 @@ void merge_models(int argc, char** argv) {
       files.size(), run.model().describe(), run.model().parameter_count(),
       searches_weights(choices) ? "to be found" : fmt::format("{}", fmt::join(betas, "; ")),
       tasks.empty() ? "no data" : fmt::format("{} points a task", fmt::join(choices.points, ", ")),
-      instruction_set(), common.threads, common.seed));
+      machine(common), common.threads, common.seed));
   if (choices.explain) run.explain(result);
   const auto count = static_cast<std::int64_t>(cases.size());
   while (position.epoch < count) {

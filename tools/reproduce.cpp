@@ -86,16 +86,19 @@ struct Reproduction {
   std::string command;            // for the results: without places on this machine
   std::string machine;
   fs::path out, data_dir, programs;
-  std::string device;
+  ComputeFlags compute;
   std::size_t jobs = 1;
 
   fs::path results() const { return out / "results.jsonl"; }
   fs::path selection() const { return out / (experiment.name + ".selection.json"); }
 };
 
-std::string recorded_command(const Choices& choices, const std::string& device) {
+std::string recorded_command(const Choices& choices, const ComputeFlags& compute) {
   std::string text = "reproduce " + fs::path(choices.experiment).filename().string();
-  if (device != "cpu") text += " --device " + device;
+  const ComputeFlags usual;
+  if (compute.device != usual.device) text += " --device " + compute.device;
+  if (compute.precision != usual.precision) text += " --precision " + compute.precision;
+  if (compute.nondeterministic) text += " --nondeterministic";
   if (!choices.budget.empty()) text += " --budget " + choices.budget;
   if (choices.jobs > 0) text += fmt::format(" --jobs {}", choices.jobs);
   if (!choices.seeds.empty()) text += fmt::format(" --seeds {}", fmt::join(choices.seeds, ","));
@@ -146,7 +149,7 @@ void print_plan(const Reproduction& work, const Plan& plan,
 
 // Speeds of what is not finished; throws Exit when interrupted.
 std::map<std::string, Speed> measure(const Reproduction& work, Progress& progress) {
-  const Plan plan = make_plan(work.settings, work.out, work.device);
+  const Plan plan = make_plan(work.settings, work.out, work.compute);
   auto speeds = measure_speeds(plan, work.data_dir, progress);
   if (interrupted()) throw Exit{exit_interrupted};
   return speeds;
@@ -163,7 +166,8 @@ void apply_budget(const Choices& choices, Reproduction& work, std::map<std::stri
   const bool kept = selection.has_value();
   if (!kept) {
     speeds = measure(work, progress);
-    selection = select_settings(work.experiment, work.out, work.device, speeds, work.jobs, seconds);
+    selection =
+        select_settings(work.experiment, work.out, work.compute, speeds, work.jobs, seconds);
     if (!choices.plan) store_selection(work.selection(), key, *selection);
   }
   work.settings = selection->settings;
@@ -202,8 +206,8 @@ void reproduce(int argc, char** argv) {
                      "It ends with: results: runs/quick/results.jsonl, 7 of 7 settings",
       },
       {},
-      {"dataset", "model", "epochs", "batch-size", "lr", "seed", "threads", "out", "resume",
-       "json"});
+      {"dataset", "model", "epochs", "batch-size", "lr", "seed", "threads", "out", "resume", "json",
+       "no-graph"});
   add_choices(options, choices);
   options.parse(static_cast<int>(flags.size()), flags.data());
   if (choices.list) return list_experiments();
@@ -220,11 +224,13 @@ void reproduce(int argc, char** argv) {
       find_experiment(choices.experiment),
       {.seeds = choices.seeds, .width = choices.width, .most_epochs = choices.epochs});
   work.settings = work.experiment.settings;
-  work.command = recorded_command(choices, options.common.device_name);
   work.out = fs::absolute(choices.out);
   if (!options.common.data_dir.empty()) work.data_dir = fs::absolute(options.common.data_dir);
   work.programs = fs::read_symlink("/proc/self/exe").parent_path();
-  work.device = options.common.device_name;
+  work.compute = {.device = options.common.device_name,
+                  .precision = options.common.precision,
+                  .nondeterministic = options.common.nondeterministic};
+  work.command = recorded_command(choices, work.compute);
   work.machine = machine(static_cast<int>(options.common.threads));
   work.jobs = static_cast<std::size_t>(choices.jobs > 0 ? choices.jobs : options.common.threads);
 
@@ -232,7 +238,7 @@ void reproduce(int argc, char** argv) {
   if (choices.plan) {
     if (!choices.budget.empty()) apply_budget(choices, work, speeds, progress);
     if (speeds.empty()) speeds = measure(work, progress);
-    return print_plan(work, make_plan(work.settings, work.out, work.device), speeds);
+    return print_plan(work, make_plan(work.settings, work.out, work.compute), speeds);
   }
 
   std::error_code error;
@@ -251,7 +257,7 @@ void reproduce(int argc, char** argv) {
     work.cut = before.value("cut", work.cut);
   } else {
     if (!choices.budget.empty()) apply_budget(choices, work, speeds, progress);
-    const Plan plan = make_plan(work.settings, work.out, work.device);
+    const Plan plan = make_plan(work.settings, work.out, work.compute);
     progress.line(fmt::format("{}: {} settings, {} runs to do, {} at once", work.experiment.title,
                               work.settings.size(), plan.to_run(), work.jobs));
     gather(work);

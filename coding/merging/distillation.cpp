@@ -52,32 +52,47 @@ void distill(const MergeProblem& problem, Module& merged) {
   const std::int64_t P = points.size(0), steps = (P + options.batch_size - 1) / options.batch_size;
   const auto optimizer = make_adam(merged.named_parameters(), {.lr = options.lr});
   Generator generator(static_cast<std::uint64_t>(options.seed), Stream::shuffling);
+  // What a step reads and adds to, always in the same memory, so that it can be recorded.
+  const Device device = points.device();
+  Tensor whole = Tensor::zeros({std::min(options.batch_size, P)}, DType::i64, device);
+  Tensor rest = Tensor::zeros({P % options.batch_size}, DType::i64, device);
+  Tensor loss = Tensor::zeros({}, DType::f64, device);
+  const auto step_on = [&](const Tensor& index) {
+    return [&, index] {
+      const Tensor error = mse(merged(gather_rows(points, index)), gather_rows(wanted, index));
+      optimizer->clear_gradients();
+      error.backward();
+      optimizer->apply_step();
+      const NoGradGuard no_grad;
+      loss.copy_(loss + cast(error, DType::f64) * static_cast<double>(index.count()));
+    };
+  };
+  RepeatedStep whole_step(device, options.step_mode, step_on(whole));
+  RepeatedStep short_step(device, options.step_mode, step_on(rest));
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     const std::vector<std::int64_t> order = generator.permutation(P);
-    double loss = 0;
+    loss.fill_(0);
     for (std::int64_t step = 0; step < steps; ++step) {
       const auto first = order.begin() + step * options.batch_size;
       const auto last = order.begin() + std::min((step + 1) * options.batch_size, P);
-      const Tensor index =
-          Tensor::from(std::vector<std::int64_t>(first, last), {last - first}, points.device());
+      const bool is_whole = last - first == whole.count();
+      (is_whole ? whole : rest)
+          .copy_(Tensor::from(std::vector<std::int64_t>(first, last), {last - first}));
       const double done = static_cast<double>(epoch * steps + step);
       optimizer->set_lr(
           options.lr * 0.5 *
           (1 + std::cos(std::numbers::pi * done / static_cast<double>(options.epochs * steps))));
-      const Tensor error = mse(merged(gather_rows(points, index)), gather_rows(wanted, index));
-      const double value = error.item();
-      check(std::isfinite(value),
-            "[distill] the loss is {} in epoch {}: the training has diverged; a smaller learning "
-            "rate than {} may help",
-            value, epoch + 1, options.lr);
-      loss += value * static_cast<double>(last - first);
-      optimizer->clear_gradients();
-      error.backward();
-      optimizer->step();
+      optimizer->prepare_step();
+      (is_whole ? whole_step : short_step).run();
     }
+    const double epoch_loss = loss.item() / static_cast<double>(P);
+    check(std::isfinite(epoch_loss),
+          "[distill] the loss is {} in epoch {}: the training has diverged; a smaller learning "
+          "rate than {} may help",
+          epoch_loss, epoch + 1, options.lr);
     optimizer->clear_gradients();
     seconds += std::chrono::duration<double>(Clock::now() - start).count();
-    const DistillationEpoch now{epoch + 1, loss / static_cast<double>(P), seconds};
+    const DistillationEpoch now{epoch + 1, epoch_loss, seconds};
     const bool more = !options.after_epoch || options.after_epoch(now, merged);
     start = Clock::now();
     if (!more || (options.most_seconds > 0 && seconds >= options.most_seconds)) break;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/nn/module.h"
+#include "engine/repeated_step.h"
 #include "engine/tensor.h"
 
 namespace understudy {
@@ -22,8 +23,9 @@ struct DistillationEpoch {
 struct DistillationOptions {
   std::int64_t epochs = 50;
   std::int64_t batch_size = 64;
-  double lr = 1e-3;         // of Adam, falling to 0 as a cosine
-  std::int64_t seed = 0;    // of the order of the points
+  double lr = 1e-3;       // of Adam, falling to 0 as a cosine
+  std::int64_t seed = 0;  // of the order of the points
+  StepMode step_mode = StepMode::recorded;
   double most_seconds = 0;  // ends after the epoch that reaches it; 0: no limit
   // Called with the network after each epoch, for a curve. Returns false to stop.
   std::function<bool(const DistillationEpoch& epoch, Module& merged)> after_epoch;
@@ -31,7 +33,7 @@ struct DistillationOptions {
 
 // Minimises E‖f_θ(x) − Σ β_i f_i(x)‖² over the points of all tasks by Adam, from what `merged` is:
 // the plain average, or another method's result. The models' answers are computed once. Batch norms
-// keep the statistics that they have. Error when the loss is not finite.
+// keep the statistics that they have. Error after an epoch whose loss is not finite.
 void distill(const MergeProblem& problem, Module& merged);
 
 }  // namespace understudy

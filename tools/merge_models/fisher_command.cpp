@@ -32,7 +32,7 @@ void write_fisher(int argc, char** argv) {
                      "ends with: runs/digits/fisher.safetensors: gaussian Fisher information of 6 "
                      "tensors on 1000 points of mnist, 0.5 s",
       },
-      {}, {"model", "epochs", "batch-size", "lr", "out", "resume"});
+      {}, {"model", "epochs", "batch-size", "lr", "out", "resume", "no-graph"});
   std::string base, architecture, file, kind = "gaussian";
   std::int64_t points = 1000;
   bool explain = false;
@@ -50,16 +50,17 @@ void write_fisher(int argc, char** argv) {
   const CommonOptions& common = options.common;
   const JsonOutput json_output(common.json, common.quiet);
   Progress progress(common.quiet);
-  const auto model = std::move(load_models({base}, architecture)[0]);
+  const auto model = std::move(load_models({base}, architecture, common.device)[0]);
   const Task task = std::move(
       load_tasks({common.dataset}, common.data_dir, *model, base, points, 0, 0, common.seed)[0]);
-  progress.line(fmt::format("merge_models fisher: {} with {} parameters, {} points of {}",
-                            model->describe(), model->parameter_count(), points, common.dataset));
+  progress.line(fmt::format("merge_models fisher: {} with {} parameters, {} points of {}; {}",
+                            model->describe(), model->parameter_count(), points, common.dataset,
+                            machine(common)));
   const FisherOptions fisher_options{.kind = fisher_kind(kind), .seed = common.seed};
   const auto start = std::chrono::steady_clock::now();
   const auto fisher =
       diagonal_fisher(*model, inputs_of(task.points), fisher_options, task.points.labels);
-  const double seconds = seconds_since(start);
+  const double seconds = seconds_since(start, common.device);
   save_fisher(file, *model, fisher,
               {.kind = fisher_options.kind,
                .points = points,

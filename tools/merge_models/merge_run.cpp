@@ -52,9 +52,9 @@ std::string needs_in_words(const MergeCase& one) {
 }  // namespace
 
 void MergeRun::load_the_models() {
-  models_ = load_models(files_, choices_.architecture);
+  models_ = load_models(files_, choices_.architecture, common_.device);
   if (!choices_.start.empty()) {
-    auto pair = load_models({files_[0], choices_.start}, choices_.architecture);
+    auto pair = load_models({files_[0], choices_.start}, choices_.architecture, common_.device);
     start_ = std::move(pair[1]);
   }
   for (const MergeCase& one : cases_) check_recipe(one.recipe, *models_[0]);
@@ -66,8 +66,10 @@ void MergeRun::load_the_models() {
     for (std::size_t i = 0; i < fisher_files.size(); ++i)
       given_fishers_.push_back(load_fisher(fisher_files[i], *models_[i]).fisher);
   }
-  for (std::size_t a = 0; a < weights_.size(); ++a)
+  for (std::size_t a = 0; a < weights_.size(); ++a) {
     coded_.push_back(make_model(models_[0]->describe()));
+    coded_.back()->to(common_.device);
+  }
 }
 
 void MergeRun::load_the_tasks(const std::vector<std::string>& names) {
@@ -125,6 +127,7 @@ MergeProblem MergeRun::problem_for(const MergeCase& one, const std::vector<doubl
   problem.distillation.epochs = choices_.distill_epochs;
   problem.distillation.lr = choices_.distill_lr;
   problem.distillation.batch_size = choices_.distill_batch;
+  problem.distillation.step_mode = common_.step_mode();
   problem.distillation.most_seconds = choices_.distill_seconds;
   problem.distillation.seed = static_cast<std::int64_t>(common_.seed);
   problem.seed = common_.seed;
@@ -140,7 +143,7 @@ const MeasuredFishers& MergeRun::fishers_for(const MergeCase& one, const MergePr
   const std::int64_t before = allocator_statistics(common_.device).bytes_in_use;
   const auto start = Clock::now();
   MeasuredFishers measured{.fishers = fishers_of(problem)};
-  measured.seconds = seconds_since(start);
+  measured.seconds = seconds_since(start, common_.device);
   measured.bytes = bytes_of(measured.fishers);
   measured.peak_bytes = allocator_statistics(common_.device).peak_bytes_in_use - before;
   return fishers_[key] = std::move(measured);
@@ -219,7 +222,7 @@ json MergeRun::run(const MergeCase& one) {
       for (const Task& task : tasks_) validation.push_back(&task.validation);
       const auto start = Clock::now();
       const WeightsSearch search = search_weights(problem, one.recipe, *coded_[a], validation);
-      const double searching = seconds_since(start);
+      const double searching = seconds_since(start, common_.device);
       seconds += searching;
       weights[a] = problem.weights = search.best.weights;
       row["searched"] = {{"error", search.best.worst_decoded_error},
@@ -233,7 +236,7 @@ json MergeRun::run(const MergeCase& one) {
     if (distills) follow_distillation(one, problem, followed, aside);
     const auto start = Clock::now();
     merge(problem, one.recipe, *coded_[a]);
-    seconds += seconds_since(start) - aside;
+    seconds += seconds_since(start, common_.device) - aside;
     if (a == 0) curve = followed;
     peak = std::max(peak, allocator_statistics(common_.device).peak_bytes_in_use - before);
   }

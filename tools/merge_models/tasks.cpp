@@ -38,7 +38,7 @@ Dataset part(const Dataset& data, const std::vector<std::int64_t>& order, std::i
 }  // namespace
 
 std::vector<std::unique_ptr<Model>> load_models(const std::vector<std::string>& files,
-                                                const std::string& architecture) {
+                                                const std::string& architecture, Device device) {
   std::vector<std::unique_ptr<Model>> models;
   std::vector<Module*> modules;
   for (const std::string& file : files) {
@@ -50,6 +50,7 @@ std::vector<std::unique_ptr<Model>> load_models(const std::vector<std::string>& 
     check(models[i]->describe() == models[0]->describe(),
           "models of one architecture are needed, but {} is {} and {} is {}", files[0],
           models[0]->describe(), files[i], models[i]->describe());
+  for (const auto& model : models) model->to(device);
   return models;
 }
 
@@ -65,7 +66,7 @@ std::vector<Task> load_tasks(const std::vector<std::string>& names, const std::s
   Generator generator(seed, Stream::sampling);
   std::vector<Task> tasks;
   for (const std::string& name : names) {
-    Task task{.data = load_dataset(name, data_dir)};
+    Task task{.data = to(load_dataset(name, data_dir), model.parameters().front().device())};
     check_fits(model, model_file, task.data.test);
     const std::int64_t there = task.data.train.size();
     if (points > there)

@@ -15,9 +15,10 @@ namespace understudy {
 // From run folders or safetensors files; `architecture` for those that do not say it. Error that
 // names the files and the tensors when they are not of one architecture.
 std::vector<std::unique_ptr<Model>> load_models(const std::vector<std::string>& files,
-                                                const std::string& architecture);
+                                                const std::string& architecture,
+                                                Device device = {});
 
-// One task's images: the test set, and what a method may look at.
+// One task's images: the test set, and what a method may look at. All on the models' device.
 struct Task {
   TrainTest data;
   Dataset points;      // training images in the order in which they were drawn

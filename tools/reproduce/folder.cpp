@@ -32,6 +32,8 @@ json read_header(const fs::path& file) {
                  {"command", Kind::text},
                  {"commit", Kind::text},
                  {"device", Kind::text},
+                 {"accelerator", Kind::text},
+                 {"precision", Kind::text},
                  {"instruction_set", Kind::text},
                  {"threads", Kind::whole},
                  {"settings", Kind::object}});

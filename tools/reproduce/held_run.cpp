@@ -58,6 +58,8 @@ const std::map<std::string, std::vector<json>> defaults = {
     {"init", {""}},
     {"no-batch-norm", {false}},
     {"device", {"cpu"}},
+    {"precision", {"fp32"}},
+    {"nondeterministic", {false}},
     {"augment", {"auto"}},
     {"optimizer", {"adam"}},
     {"batch-size", {128, 0}},

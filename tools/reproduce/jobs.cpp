@@ -15,16 +15,23 @@ void add(std::vector<std::string>& arguments, const std::string& name, std::int6
   add(arguments, name, fmt::format("{}", value));
 }
 
+void add(std::vector<std::string>& arguments, const ComputeFlags& compute) {
+  const ComputeFlags usual;
+  if (compute.device != usual.device) add(arguments, "device", compute.device);
+  if (compute.precision != usual.precision) add(arguments, "precision", compute.precision);
+  if (compute.nondeterministic) add(arguments, "nondeterministic", "");
+}
+
 }  // namespace
 
-Job job_of(const BaseModel& base, const std::string& device) {
+Job job_of(const BaseModel& base, const ComputeFlags& compute) {
   Job job{
       .of = base, .folder = folder_of(base), .program = "train_classifier", .epochs = base.epochs};
   add(job.arguments, "dataset", base.dataset);
   add(job.arguments, "model", base.model);
   if (base.width > 0) add(job.arguments, "width", base.width);
   for (const Flag& flag : base.flags) add(job.arguments, flag.name, flag.value);
-  if (device != "cpu") add(job.arguments, "device", device);
+  add(job.arguments, compute);
   job.kind = fmt::format("{} {}", job.program, fmt::join(job.arguments, " "));
   if (!base.start.empty()) add(job.arguments, "init", folder_of_start(base));
   add(job.arguments, "epochs", base.epochs);
@@ -32,7 +39,7 @@ Job job_of(const BaseModel& base, const std::string& device) {
   return job;
 }
 
-Job job_of(const CodeSetting& setting, const std::string& device) {
+Job job_of(const CodeSetting& setting, const ComputeFlags& compute) {
   Job job{.of = setting, .program = setting.compares() ? "compare_codes" : "train_code"};
   add(job.arguments, "dataset", setting.base.dataset);
   if (setting.compares()) {
@@ -47,7 +54,7 @@ Job job_of(const CodeSetting& setting, const std::string& device) {
     if (setting.channels != "aligned") add(job.arguments, "channels", setting.channels);
     for (const Flag& flag : setting.flags) add(job.arguments, flag.name, flag.value);
   }
-  if (device != "cpu") add(job.arguments, "device", device);
+  add(job.arguments, compute);
   job.kind = fmt::format("{} over {}: {}", job.program, setting.base.label(),
                          fmt::join(job.arguments, " "));
   add(job.arguments, "base", folder_of(setting.base));
@@ -60,7 +67,7 @@ Job job_of(const CodeSetting& setting, const std::string& device) {
   return job;
 }
 
-Job job_of(const MergeSetting& setting, const std::string& device) {
+Job job_of(const MergeSetting& setting, const ComputeFlags& compute) {
   Job job{.of = setting, .folder = folder_of(setting), .program = "merge_models"};
   std::vector<std::string> datasets, folders;
   for (const BaseModel& model : setting.models) {
@@ -70,7 +77,7 @@ Job job_of(const MergeSetting& setting, const std::string& device) {
   add(job.arguments, "datasets", fmt::format("{}", fmt::join(datasets, ",")));
   add(job.arguments, "method", fmt::format("{}", fmt::join(setting.methods, ",")));
   for (const Flag& flag : setting.flags) add(job.arguments, flag.name, flag.value);
-  if (device != "cpu") add(job.arguments, "device", device);
+  add(job.arguments, compute);
   job.kind = fmt::format("{} of {}: {}", job.program, setting.models[0].label(),
                          fmt::join(job.arguments, " "));
   add(job.arguments, "models", fmt::format("{}", fmt::join(folders, ",")));

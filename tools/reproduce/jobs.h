@@ -9,9 +9,9 @@
 namespace understudy::reproduce {
 
 // Without a folder where that depends on what is there, and without what it has to come after.
-Job job_of(const BaseModel& base, const std::string& device);
-Job job_of(const CodeSetting& setting, const std::string& device);
-Job job_of(const MergeSetting& setting, const std::string& device);
+Job job_of(const BaseModel& base, const ComputeFlags& compute);
+Job job_of(const CodeSetting& setting, const ComputeFlags& compute);
+Job job_of(const MergeSetting& setting, const ComputeFlags& compute);
 
 // The models whose folders the run reads, each after the one that it begins from.
 std::vector<BaseModel> models_of(const CodeSetting& setting);

@@ -32,12 +32,12 @@ std::string choose_folder(const MergeSetting& setting, const fs::path&) {
 
 class Planner {
  public:
-  Planner(const fs::path& out, const std::string& device) : out_(out), device_(device) {}
+  Planner(const fs::path& out, const ComputeFlags& compute) : out_(out), compute_(compute) {}
 
   void add(const Setting& setting) {
     std::visit(
         [&](const auto& kind) {
-          Job job = job_of(kind, device_);
+          Job job = job_of(kind, compute_);
           job.folder = choose_folder(kind, out_);
           for (const BaseModel& model : models_of(kind)) job.after.push_back(enter(model));
           plan_.of_setting.push_back(enter(std::move(job)));
@@ -56,7 +56,7 @@ class Planner {
 
  private:
   std::size_t enter(const BaseModel& model) {
-    Job job = job_of(model, device_);
+    Job job = job_of(model, compute_);
     if (const std::string start = folder_of_start(model); !start.empty())
       job.after = {place_.at(start)};
     return enter(std::move(job));
@@ -79,7 +79,7 @@ class Planner {
   }
 
   const fs::path& out_;
-  const std::string& device_;
+  const ComputeFlags& compute_;
   Plan plan_;
   std::map<std::string, std::size_t> place_;
 };
@@ -125,8 +125,8 @@ std::string best_folder_of(const Setting& setting, const fs::path& out) {
 }
 
 Plan make_plan(const std::vector<Setting>& settings, const fs::path& out,
-               const std::string& device) {
-  Planner planner(out, device);
+               const ComputeFlags& compute) {
+  Planner planner(out, compute);
   for (const Setting& setting : settings) planner.add(setting);
   return planner.finish();
 }

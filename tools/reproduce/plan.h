@@ -13,6 +13,13 @@
 
 namespace understudy::reproduce {
 
+// Where the runs compute, and how: flags that all programs have.
+struct ComputeFlags {
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  bool nondeterministic = false;
+};
+
 // One run of another program, in a folder of its own.
 struct Job {
   std::variant<BaseModel, CodeSetting, MergeSetting> of;  // what it makes
@@ -43,7 +50,7 @@ struct Plan {
 // code with other epochs is used where it is finished and has at least as many; else the run gets a
 // folder with the epochs in its name. UsageError where a folder holds another run.
 Plan make_plan(const std::vector<Setting>& settings, const std::filesystem::path& out,
-               const std::string& device = "cpu");
+               const ComputeFlags& compute = {});
 
 // "base-cifar-10-resnet18w16-seed1", "start-cifar-10-resnet18w16-seed1",
 // "tuned-mnist-rgb32-resnet18w16-from-cifar-10-seed1"

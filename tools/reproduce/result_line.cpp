@@ -26,10 +26,17 @@ void add_origin(json& line, const FolderState& state) {
   line["device"] = state.header.value("device", "cpu");
   line["instruction_set"] = state.header.value("instruction_set", "");
   line["threads"] = state.header.value("threads", 0);
+  for (const char* name : {"accelerator", "precision"})
+    if (state.header.contains(name)) line[name] = state.header[name];
 }
 
 std::string command_of(const Setting& setting, const FinishedRun& run) {
-  const Plan plan = make_plan({setting}, run.out, run.state.header.value("device", "cpu"));
+  const json& header = run.state.header;
+  const json settings = header.value("settings", json::object());
+  const Plan plan = make_plan({setting}, run.out,
+                              {.device = header.value("device", "cpu"),
+                               .precision = header.value("precision", "fp32"),
+                               .nondeterministic = settings.value("nondeterministic", false)});
   return plan.jobs[plan.of_setting[0]].command();
 }
 

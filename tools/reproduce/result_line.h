@@ -27,7 +27,8 @@ std::vector<nlohmann::json> lines_of(const MergeSetting& setting, const Finished
 
 // With six digits: what is beyond them differs from machine to machine, and these lines are kept.
 nlohmann::json rounded(const nlohmann::json& value);
-// How and where it was run: "commit", "device", "instruction_set", "threads".
+// How and where it was run: "commit", "device", "instruction_set", "threads"; of a GPU also
+// "accelerator" and "precision".
 void add_origin(nlohmann::json& line, const FolderState& state);
 // The command as it would be typed in --out.
 std::string command_of(const Setting& setting, const FinishedRun& run);

@@ -30,8 +30,8 @@ Speed speed_of(const Job& job, const std::map<std::string, Speed>& speeds) {
 }
 
 BudgetRequest request_for(const Experiment& experiment, const fs::path& out,
-                          const std::string& device, const std::map<std::string, Speed>& speeds) {
-  const Plan plan = make_plan(experiment.settings, out, device);
+                          const ComputeFlags& compute, const std::map<std::string, Speed>& speeds) {
+  const Plan plan = make_plan(experiment.settings, out, compute);
   BudgetRequest request;
   std::map<std::size_t, std::size_t> place;  // of models in the request
   const auto enter = [&](const std::vector<std::size_t>& jobs) {
@@ -74,9 +74,9 @@ BudgetRequest request_for(const Experiment& experiment, const fs::path& out,
 }  // namespace
 
 Selection select_settings(const Experiment& experiment, const fs::path& out,
-                          const std::string& device, const std::map<std::string, Speed>& speeds,
+                          const ComputeFlags& compute, const std::map<std::string, Speed>& speeds,
                           std::size_t at_once, double seconds) {
-  BudgetRequest request = request_for(experiment, out, device, speeds);
+  BudgetRequest request = request_for(experiment, out, compute, speeds);
   request.at_once = at_once;
   request.seconds = planned_part * seconds;
   const BudgetChoice choice = fit_budget(request);

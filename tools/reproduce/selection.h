@@ -23,7 +23,7 @@ struct Selection {
 // nothing. `speeds`: of every kind of run that is not finished. UsageError where nothing fits,
 // saying how much the first setting takes.
 Selection select_settings(const Experiment& experiment, const std::filesystem::path& out,
-                          const std::string& device, const std::map<std::string, Speed>& speeds,
+                          const ComputeFlags& compute, const std::map<std::string, Speed>& speeds,
                           std::size_t at_once, double seconds);
 
 // A selection is kept, so that the same command goes on with it and does not choose anew, by speeds

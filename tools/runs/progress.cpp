@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "kernels/backend.h"
+
 namespace understudy {
 namespace {
 
@@ -80,6 +82,11 @@ void Progress::clear_bar() {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start, Device device) {
+  backend(device).synchronize();
+  return seconds_since(start);
 }
 
 std::string duration(double seconds) {

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "kernels/device.h"
+
 namespace understudy {
 
 class Progress {
@@ -42,6 +44,8 @@ class Progress {
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start);
+// The same once the device has done what it was asked for.
+double seconds_since(std::chrono::steady_clock::time_point start, Device device);
 
 // "45 s", "3 min 20 s", "2 h 5 min"
 std::string duration(double seconds);
