@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "kernels/backend.h"
 #include "kernels/check.h"
 
@@ -16,7 +18,7 @@ inline bool skipped() {
     backend(gpu);
     return false;
   } catch (const Error& error) {
-    MESSAGE("[skipped] ", error.what());
+    MESSAGE("[skipped] ", std::string(error.what()));
     return true;
   }
 }

@@ -23,6 +23,7 @@ if(Python3_Interpreter_FOUND)
   add_script_tests(merges Merges ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
   add_script_tests(compare Compare ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
   add_script_tests(reproduce Reproduce ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${bundled_data})
+  add_script_tests(cuda Cuda ${CMAKE_BINARY_DIR}/emulated ${bundled_data})
   add_script_tests(scripts Scripts ${PROJECT_SOURCE_DIR}/tools)
 endif()
 
