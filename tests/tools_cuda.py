@@ -4,6 +4,7 @@ tools_cuda.py BIN_DIR DATA_DIR [unittest arguments]; ctest runs each test by its
 bundled samples.
 """
 import json
+import os
 import random
 import signal
 import struct
@@ -31,9 +32,13 @@ def write_pictures(folder):
 
 
 class Cuda(InFolder):
+    def setUp(self):
+        super().setUp()
+        os.environ["XDG_CACHE_HOME"] = str(self.folder / "cache")  # not the user's plans
+
     def train(self, name, *flags, program="train_classifier"):
         out = self.folder / name
-        done = run(program, *flags, "--out", out, UNDERSTUDY_CACHE=str(self.folder / "cache"))
+        done = run(program, *flags, "--out", out)
         self.assertEqual(done.returncode, 0, done.stderr)
         return out, lines_of(out), json.loads((out / "result.json").read_text())
 
