@@ -11,6 +11,7 @@
 #include <numeric>
 #include <thread>
 
+#include "datasets/batch_feed.h"
 #include "engine/ops.h"
 #include "engine/storage.h"
 #include "kernels/parallel.h"
@@ -184,6 +185,26 @@ TEST_CASE("prefetch: the loader's batches, whatever the workers and the threads"
                 "[Prefetcher] expected fewer calls of next(): no batch is left");
         }
       }
+  }
+}
+
+TEST_CASE("batch feed: the loader's batches, and which of them is an epoch's short last one") {
+  const Dataset set = speckled(203);
+  Loader loader(set, augmented(16)), expected(set, augmented(16));
+  BatchFeed feed(loader, 2);
+  CHECK_THROWS_AS(feed.advance(), Error);  // no epoch has begun
+  CHECK_THROWS_AS(feed.start_epoch(0, expected.batches() + 1), Error);
+  for (const std::int64_t epoch : {0, 3}) {
+    const std::int64_t begin = epoch == 3 ? 5 : 0;
+    expected.start_epoch(epoch);
+    feed.start_epoch(epoch, begin);
+    for (std::int64_t i = begin; i < expected.batches(); ++i) {
+      feed.advance();
+      CHECK(feed.is_whole() == (i + 1 < expected.batches()));
+      CHECK(same_batch(feed.batch(), expected.batch(i)));
+      CHECK(same_batch(feed.batch(), expected.batch(i)));  // as often as wanted
+    }
+    CHECK_THROWS_AS(feed.advance(), Error);
   }
 }
 

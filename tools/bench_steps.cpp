@@ -99,11 +99,12 @@ void bench_steps(int argc, char** argv) {
   options.parse(argc, argv);
 
   const CommonOptions& common = options.common;
+  ProfileOutput profile(trace);
   Generator generator(common.seed);
   const std::unique_ptr<Workload> workload = make_workload(name, generator, common.device);
   if (!problem.empty()) read_problem(*workload, problem);
   RepeatedStep step(common.device,
-                    workload->can_be_recorded() ? common.step_mode() : StepMode::eager,
+                    workload->can_be_recorded() ? profile.step_mode(common) : StepMode::eager,
                     [&] { workload->work(); });
   const auto run = [&](std::int64_t times) {
     for (std::int64_t i = 0; i < times; ++i) {
@@ -117,7 +118,6 @@ void bench_steps(int argc, char** argv) {
   run(1);
   if (!after.empty()) write_state(*workload, workload->result(), after);
 
-  ProfileOutput profile(trace);
   std::vector<double> milliseconds;
   for (std::int64_t round = 1; round <= rounds; ++round) {
     std::string line;

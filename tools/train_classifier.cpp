@@ -183,8 +183,8 @@ void train_classifier(int argc, char** argv) {
           optimizer->lr());
   };
   const auto work = [&] { train_step(batches.batch(), *model, *optimizer, choices, sums); };
-  RepeatedStep whole_step(common.device, common.step_mode(), work);
-  RepeatedStep short_step(common.device, common.step_mode(), work);
+  RepeatedStep whole_step(common.device, profile.step_mode(common), work);
+  RepeatedStep short_step(common.device, profile.step_mode(common), work);
 
   const auto save = [&](const std::filesystem::path& path) {
     position.tensors.clear();

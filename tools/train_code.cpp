@@ -164,8 +164,8 @@ void train_code(int argc, char** argv) {
     trainer.update(loss);
     sums.add({loss, Tensor::ones({}, DType::f64, loss.device())});
   };
-  RepeatedStep whole_step(common.device, common.step_mode(), work);
-  RepeatedStep short_step(common.device, common.step_mode(), work);
+  RepeatedStep whole_step(common.device, profile.step_mode(common), work);
+  RepeatedStep short_step(common.device, profile.step_mode(common), work);
 
   const auto save = [&](const std::filesystem::path& path) {
     position.tensors.clear();

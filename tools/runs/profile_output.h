@@ -17,6 +17,10 @@ class ProfileOutput {
  public:
   // UsageError for a place that cannot be written: better before the work than after.
   explicit ProfileOutput(std::filesystem::path trace);
+  // Ops are seen where they are launched one by one.
+  StepMode step_mode(const CommonOptions& common) const {
+    return trace_.empty() ? common.step_mode() : StepMode::eager;
+  }
   void begin();
   // Writes the trace, and the table of times by op to stderr, if there was a begin(). At the end
   // of the run, whether it is done or interrupted.
