@@ -128,7 +128,7 @@ TEST_SUITE("tools") {
     CHECK(has(message({"--hidden", "10,0"}), "must be at least 1"));
     CHECK(message({"--model", "resnet"}) == "--model 'resnet': must be one of mlp, logistic");
     CHECK(has(message({"--device", "tpu"}), "tpu"));
-    CHECK(has(message({"--device", "cuda"}), "without CUDA"));
+    CHECK(has(message({"--device", "cuda:63"}), "device 'cuda:63' was asked for, but"));
     const Environment lr("UNDERSTUDY_LR", "fast");
     CHECK(has(message({}), "UNDERSTUDY_LR 'fast': expected a number"));
   }

@@ -175,7 +175,7 @@ class Programs(InFolder):
                 (["--width", "16"], "no stages"),
                 (["--no-batch-norm"], "never has it"),
                 (["--validation", "6000"], "--validation 6000"),
-                (["--device", "cuda"], "without CUDA"),
+                (["--device", "cuda:63"], "device 'cuda:63' was asked for, but"),
                 (["--config", self.folder / "none.toml"], "none.toml"),
                 (["--resume", "--out", ""], "--resume needs --out"),
                 (["--config", self.folder], "is no regular file"),
