@@ -20,18 +20,19 @@ namespace fs = std::filesystem;
 constexpr const char* format_name = "understudy convolution plans";
 constexpr int format_version = 1;
 // A network has some hundred plans of 200 bytes; whoever has more keeps the first of them.
-constexpr std::uintmax_t most_bytes = 4 << 20;
+constexpr std::size_t most_bytes = 4 << 20;
 constexpr std::size_t most_plans = 10000, longest_key = 1000;
 
 Plans read_file(const fs::path& file) {
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return {};
-  const std::uintmax_t size = fs::file_size(file, error);
-  if (error || size > most_bytes) return {};
+  // Another process may put a longer file in its place at any moment: what is read must all come
+  // from the one that was opened, so its size is not asked for beforehand.
   std::ifstream in(file, std::ios::binary);
-  std::string text(size, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(size));
+  std::string text(most_bytes + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > most_bytes) return {};
   return parse_plans(text);
 }
 
