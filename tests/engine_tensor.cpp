@@ -239,8 +239,9 @@ TEST_CASE("tensor: copies in place") {
 
 TEST_CASE("tensor: devices that are not there") {
   const Device none{DeviceKind::cuda, 63};
-  CHECK(error_text([&] { to(counted({2}), none); })
-            .starts_with("device 'cuda:63' was asked for, but "));
+  CHECK(error_text([&] {
+          to(counted({2}), none);
+        }).starts_with("device 'cuda:63' was asked for, but "));
   CHECK_THROWS_AS(Tensor::zeros({2}, DType::f32, none), UsageError);
   CHECK(to(counted({2}), Device{}).to_vector<float>() == Values{0, 1});
 }

@@ -36,8 +36,7 @@ void* CpuBackend::allocate(std::size_t bytes) {
     // Not aligned_alloc, whose size must be a multiple of the alignment.
     if (posix_memalign(&memory, large ? huge_page : line, rounded) != 0) memory = nullptr;
   }
-  check(memory != nullptr,
-        "out of memory: a block of {} bytes ({:.1f} MiB) cannot be had", bytes,
+  check(memory != nullptr, "out of memory: a block of {} bytes ({:.1f} MiB) cannot be had", bytes,
         static_cast<double>(bytes) / (1 << 20));
   // A hint: a kernel without huge pages refuses it, and nothing else changes.
   if (large) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);

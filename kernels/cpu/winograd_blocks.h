@@ -5,8 +5,8 @@
 
 #include "kernels/cpu/conv_shape.h"
 #include "kernels/cpu/loops/loops.h"
-#include "kernels/parallel.h"
 #include "kernels/cpu/scratch.h"
+#include "kernels/parallel.h"
 
 namespace understudy::cpu::winograd {
 

@@ -7,8 +7,8 @@
 #include "engine/ops.h"
 #include "kernels/backend.h"
 #include "kernels/check.h"
-#include "kernels/parallel.h"
 #include "kernels/format.h"
+#include "kernels/parallel.h"
 
 namespace understudy::testing {
 
@@ -114,8 +114,7 @@ std::string to_string(const CpuMode& mode) {
                      mode.threads == 1 ? "" : "s");
 }
 
-CpuModeScope::CpuModeScope(const CpuMode& mode)
-    : before_{cpu::instruction_set(), num_threads()} {
+CpuModeScope::CpuModeScope(const CpuMode& mode) : before_{cpu::instruction_set(), num_threads()} {
   cpu::set_instruction_set(mode.isa);
   set_num_threads(mode.threads);
 }
