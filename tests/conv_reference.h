@@ -77,9 +77,8 @@ struct ConvReference {
 };
 
 // y = conv2d(x, w), and the gradients of Σ dy · y. All in row-major order.
-template <class T>
-ConvReference conv_reference(const ConvProblem& s, const std::vector<T>& x, const std::vector<T>& w,
-                             const std::vector<T>& dy) {
+inline ConvReference conv_reference(const ConvProblem& s, const std::vector<double>& x,
+                                    const std::vector<double>& w, const std::vector<double>& dy) {
   ConvReference out;
   const auto sized = [](const Dims& shape) {
     return std::vector<double>(static_cast<std::size_t>(shape.count()), 0.0);
@@ -103,12 +102,32 @@ ConvReference conv_reference(const ConvProblem& s, const std::vector<T>& x, cons
                 const auto filter = static_cast<std::size_t>(((k * s.R + r) * s.S + t) * s.C + c);
                 const auto result =
                     static_cast<std::size_t>(((n * s.P() + p) * s.Q() + q) * s.K + k);
-                out.y[result] += static_cast<double>(x[in]) * static_cast<double>(w[filter]);
-                out.dx[in] += static_cast<double>(dy[result]) * static_cast<double>(w[filter]);
-                out.dw[filter] += static_cast<double>(dy[result]) * static_cast<double>(x[in]);
+                out.y[result] += x[in] * w[filter];
+                out.dx[in] += dy[result] * w[filter];
+                out.dw[filter] += dy[result] * x[in];
               }
           }
   return out;
+}
+
+// Σ over samples and gradients of dw², each dw the weight gradient of one sample under one gradient.
+inline std::vector<double> squared_weight_gradients(const ConvProblem& s,
+                                                    const std::vector<std::vector<double>>& dy,
+                                                    const std::vector<double>& x) {
+  std::vector<double> sums(static_cast<std::size_t>(s.w().count()), 0.0);
+  const std::vector<double> no_weight(sums.size());
+  ConvProblem one = s;
+  one.N = 1;
+  const auto sample = [&s](const std::vector<double>& all, std::int64_t n) {
+    const auto count = static_cast<std::ptrdiff_t>(all.size()) / s.N;
+    return std::vector<double>(all.begin() + n * count, all.begin() + (n + 1) * count);
+  };
+  for (std::int64_t n = 0; n < s.N; ++n)
+    for (const std::vector<double>& gradient : dy) {
+      const auto dw = conv_reference(one, sample(x, n), no_weight, sample(gradient, n)).dw;
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += dw[i] * dw[i];
+    }
+  return sums;
 }
 
 }  // namespace understudy::testing

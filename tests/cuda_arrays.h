@@ -69,13 +69,6 @@ class WithNumerics {
   WithNumerics& operator=(const WithNumerics&) = delete;
 };
 
-template <class T>
-std::vector<T> values_of(const Array<T>& x) {
-  std::vector<T> values;
-  for_each_index(x.shape(), [&](const Dims& i) { values.push_back(x.at(i)); });
-  return values;
-}
-
 // Whether two arrays have the same bits.
 template <class T>
 bool same_bits(const Array<T>& a, const Array<T>& b) {

@@ -14,19 +14,6 @@ namespace {
 // No file in the user's cache of what was fastest in a test. Before the first backend is made.
 const bool memory_only = setenv("UNDERSTUDY_CACHE", "", 1) == 0;
 
-// The largest distance from `want`, relative to the rms of want (to 1 where that is less).
-template <class T>
-double distance(const Array<T>& got, const std::vector<double>& want) {
-  double square = 0, worst = 0;
-  for (const double v : want) square += v * v;
-  const double rms = want.empty() ? 1 : std::sqrt(square / static_cast<double>(want.size()));
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double error = std::abs(double{got[static_cast<std::int64_t>(i)]} - want[i]);
-    worst = error <= worst ? worst : error;  // NaN stays
-  }
-  return worst / std::max(rms, 1.0);
-}
-
 // What rounding factors and, in bf16, results costs besides.
 template <class T>
 double bound(Precision precision) {
@@ -112,24 +99,12 @@ void check_squares(const ConvProblem& s, std::size_t gradients) {
   INFO(s.name() << ", " << gradients << " gradients a sample, " << sizeof(T) << " bytes");
   const auto x = OnGpu<T>::uniform(s.x(), Layout::dense, 1, -1, 1);
   std::vector<OnGpu<T>> dy;
-  for (std::size_t d = 0; d < gradients; ++d)
+  std::vector<std::vector<double>> dy_values;
+  for (std::size_t d = 0; d < gradients; ++d) {
     dy.push_back(OnGpu<T>::uniform(s.y(), Layout::dense, 3 + d, -1, 1));
-  std::vector<double> want(static_cast<std::size_t>(s.w().count()));
-  ConvProblem one = s;
-  one.N = 1;
-  const auto sample = [&](const Array<T>& all, std::int64_t n) {
-    const std::int64_t count = all.shape().count() / s.N;
-    std::vector<T> values;
-    for (std::int64_t i = 0; i < count; ++i) values.push_back(all[n * count + i]);
-    return values;
-  };
-  for (std::int64_t n = 0; n < s.N; ++n)
-    for (const OnGpu<T>& gradient : dy) {
-      const auto dw = conv_reference(one, sample(x.before(), n), std::vector<T>(want.size()),
-                                     sample(gradient.before(), n))
-                          .dw;
-      for (std::size_t i = 0; i < want.size(); ++i) want[i] += dw[i] * dw[i];
-    }
+    dy_values.push_back(values_of(dy.back().before()));
+  }
+  const std::vector<double> want = squared_weight_gradients(s, dy_values, values_of(x.before()));
   double largest = 1;
   for (const double v : want) largest = std::max(largest, v);
   const std::vector<ConstView> views(dy.begin(), dy.end());

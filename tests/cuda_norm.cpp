@@ -2,6 +2,7 @@
 // exactness, and the CPU's bits where no sum is in between. The op list has the rest.
 #include <algorithm>
 
+#include "tests/channel_statistics.h"
 #include "tests/cuda_repeat.h"
 
 using namespace understudy;
@@ -24,28 +25,6 @@ std::vector<Dims> shapes() {
 }
 const Dims many_channels{270, 32 * 512 + 1};
 
-std::int64_t channels_of(const Dims& shape) { return shape.back(); }
-
-// Mean and variance of x in double, by the definition.
-struct Moments {
-  std::vector<double> mean, variance;
-  template <class T>
-  explicit Moments(const Array<T>& x) {
-    const std::int64_t C = channels_of(x.shape()), rows = x.shape().count() / C;
-    for (std::int64_t c = 0; c < C; ++c) {
-      long double sum = 0, square = 0;
-      for (std::int64_t r = 0; r < rows; ++r) sum += static_cast<long double>(x[r * C + c]);
-      const long double center = sum / static_cast<long double>(rows);
-      for (std::int64_t r = 0; r < rows; ++r) {
-        const long double d = static_cast<long double>(x[r * C + c]) - center;
-        square += d * d;
-      }
-      mean.push_back(static_cast<double>(center));
-      variance.push_back(static_cast<double>(square / static_cast<long double>(rows)));
-    }
-  }
-};
-
 template <class T>
 std::vector<Array<T>> statistics(const ConstView& x) {
   const Dims channels{channels_of(x.shape)};
@@ -54,25 +33,14 @@ std::vector<Array<T>> statistics(const ConstView& x) {
   return {mean.now(), variance.now()};
 }
 
-// Relative to the larger of mean and deviation, and to the variance; 32 roundings are what the first
-// row's distance from the others may cost.
+// 32 roundings of the variance are what the first row's distance from the others may cost.
 template <class T>
 void check_statistics(const Array<T>& x, double variance_roundings) {
   const OnGpu<T> memory(x);
   const auto got = repeated([&] { return statistics<T>(memory); });
-  const Moments want(x);
-  double mean_error = 0, variance_error = 0;
-  for (std::size_t c = 0; c < want.mean.size(); ++c) {
-    const auto i = static_cast<std::int64_t>(c);
-    const double size = std::max({std::abs(want.mean[c]), std::sqrt(want.variance[c]), 1e-30});
-    const double off = std::abs(double{got[0][i]} - want.mean[c]) / size;
-    const double wrong =
-        std::abs(double{got[1][i]} - want.variance[c]) / std::max(want.variance[c], 1e-30);
-    if (!(off <= mean_error)) mean_error = off;
-    if (!(wrong <= variance_error)) variance_error = wrong;
-  }
-  CHECK(mean_error <= 16 * rounding<T>);
-  CHECK(variance_error <= variance_roundings * rounding<T>);
+  const StatisticsError error = statistics_error(x, got[0], got[1]);
+  CHECK(error.mean <= 16 * rounding<T>);
+  CHECK(error.variance <= variance_roundings * rounding<T>);
 }
 
 // A batch norm's inputs on the GPU and (before()) on the host; weights of both signs.

@@ -1,37 +1,11 @@
 // Pooling on a GPU has the CPU's bits: both add up a window, and a pixel's gradients, in one order.
 #include "tests/cuda_repeat.h"
+#include "tests/pool_cases.h"
 
 using namespace understudy;
 using namespace understudy::testing;
 
 namespace {
-
-struct Case {
-  Dims x;
-  Pool2d pool;
-};
-
-const Case cases[] = {
-    {Dims{1, 1, 1, 1}, {.window = 1}},
-    {Dims{2, 4, 6, 3}, {.window = 2}},
-    {Dims{2, 5, 7, 16}, {.window = 3, .stride = 2, .padding = 1}},
-    {Dims{1, 6, 5, 33}, {.window = {2, 3}, .stride = {1, 2}}},
-    {Dims{3, 2, 9, 70}, {.window = {2, 5}, .stride = {3, 4}, .padding = {1, 2}}},
-    {Dims{0, 4, 4, 3}, {.window = 2}},
-    {Dims{2, 3, 3, 0}, {.window = 2}},
-    {Dims{2, 7, 7, 8}, {.window = 2, .stride = 3}},  // pixels that no window sees
-    {Dims{3, 8, 8, 40}, {.window = 8}},              // of the whole image
-    {Dims{3, 17, 16, 130}, {.window = 3, .stride = 2, .padding = 1}},
-    // So many results that a thread has four channels, and one channel too many for that.
-    {Dims{2, 33, 33, 128}, {.window = 2, .stride = 1}},
-    {Dims{2, 33, 33, 129}, {.window = 2, .stride = 1}},
-    {Dims{1, 66, 66, 64}, {.window = 3, .stride = {1, 2}, .padding = 1}}};
-
-Dims result_shape(const Case& c) {
-  const auto& [window, stride, padding] = c.pool;
-  return {c.x[0], window_count(c.x[1], window.height, stride.height, padding.height, 1),
-          window_count(c.x[2], window.width, stride.width, padding.width, 1), c.x[3]};
-}
 
 template <class T>
 bool equal(const Array<T>& got, const Array<T>& want) {
@@ -39,8 +13,8 @@ bool equal(const Array<T>& got, const Array<T>& want) {
 }
 
 template <class T>
-void check_case(const Case& c, Pooling op, const Array<T>& x) {
-  const Dims shape = result_shape(c);
+void check_case(const PoolCase& c, Pooling op, const Array<T>& x) {
+  const Dims shape = c.y();
   INFO(fmt::format("{} -> {}, {}", to_string(c.x), to_string(shape),
                    op == Pooling::max ? "max" : "average"));
   const auto dy = OnGpu<T>::uniform(shape, Layout::dense, 42, -1, 1);
@@ -63,14 +37,14 @@ void check_case(const Case& c, Pooling op, const Array<T>& x) {
 TEST_SUITE("cuda") {
   TEST_CASE_TEMPLATE("cuda: pooling and its gradient", T, float, double) {
     if (skipped()) return;
-    for (const Case& c : cases)
+    for (const PoolCase& c : pool_cases)
       for (const Pooling op : {Pooling::max, Pooling::average})
         check_case(c, op, Array<T>::uniform(c.x, Layout::dense, 41, -1, 1));
   }
 
   TEST_CASE("cuda: the first of equal maxima takes the gradient, and NaN is a maximum") {
     if (skipped()) return;
-    for (const Case& c : cases) {
+    for (const PoolCase& c : pool_cases) {
       // Few values, so that windows have several that are the largest; then some NaN.
       auto x = Array<float>::uniform(c.x, Layout::dense, 43, 0, 3);
       for (std::int64_t i = 0; i < c.x.count(); ++i) x[i] = std::floor(x[i]);
@@ -85,8 +59,8 @@ TEST_SUITE("cuda") {
 
   TEST_CASE("cuda: an average's gradient does not read x and y") {
     if (skipped()) return;
-    const Case c = cases[2];
-    const Dims shape = result_shape(c);
+    const PoolCase& c = pool_cases[2];
+    const Dims shape = c.y();
     const auto dy = OnGpu<float>::uniform(shape, Layout::dense, 42, -1, 1);
     Array<float> want(c.x);
     const ConstView no_x{nullptr, DType::f32, c.x, contiguous_strides(c.x)};
@@ -99,8 +73,8 @@ TEST_SUITE("cuda") {
 
   TEST_CASE("cuda: pooling where memory is not aligned") {
     if (skipped()) return;
-    const Case c = cases[10];
-    const Dims shape = result_shape(c);
+    const PoolCase& c = pool_cases[10];
+    const Dims shape = c.y();
     const auto x = OnGpu<float>::uniform(c.x, Layout::dense, 41, -1, 1);
     Array<float> y(shape);
     cpu_backend().pool2d(Pooling::max, y, x.before(), c.pool);

@@ -9,14 +9,6 @@ using namespace understudy::testing;
 
 namespace {
 
-// out_shape for the axes to reduce, by the bits of `mask`.
-Dims reduced_shape(const Dims& shape, int mask) {
-  Dims out = shape;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (mask >> axis & 1) out[axis] = 1;
-  return out;
-}
-
 template <class T>
 void check_reduce(const Dims& shape, int mask, Layout in_layout = Layout::dense,
                   Layout out_layout = Layout::dense) {

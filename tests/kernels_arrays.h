@@ -59,6 +59,14 @@ inline std::int64_t offset_of(const Dims& index, const Dims& strides) {
   return offset;
 }
 
+// A shape with the axes reduced to 1 that the bits of `mask` name.
+inline Dims reduced_shape(const Dims& shape, int mask) {
+  Dims out = shape;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (mask >> axis & 1) out[axis] = 1;
+  return out;
+}
+
 enum class Layout { dense, transposed, gapped, row_broadcast, column_broadcast, scalar };
 inline constexpr Layout input_layouts[] = {
     Layout::dense,         Layout::transposed,       Layout::gapped,
@@ -165,6 +173,14 @@ class Array {
   std::vector<bool> reached_;
 };
 
+// The values of an array in the order of its indices.
+template <class T>
+std::vector<double> values_of(const Array<T>& x) {
+  std::vector<double> values;
+  for_each_index(x.shape(), [&](const Dims& i) { values.push_back(static_cast<double>(x.at(i))); });
+  return values;
+}
+
 // How far apart two numbers are, relative to the larger of 1 and `want`: 0 for two NaNs or two
 // equal infinities, infinite where only one is special.
 inline double mismatch(double got, double want) {
@@ -182,6 +198,19 @@ double worst_mismatch(const Array<T>& got, Want&& want) {
     worst = std::max(worst, mismatch(static_cast<double>(got.at(index)), want(index)));
   });
   return worst;
+}
+
+// The largest distance from `want`, relative to the rms of want (to 1 where that is less).
+template <class T>
+double distance(const Array<T>& got, const std::vector<double>& want) {
+  double square = 0, worst = 0;
+  for (const double v : want) square += v * v;
+  const double rms = want.empty() ? 1 : std::sqrt(square / static_cast<double>(want.size()));
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[static_cast<std::int64_t>(i)]) - want[i]);
+    worst = error <= worst ? worst : error;  // NaN stays
+  }
+  return worst / std::max(rms, 1.0);
 }
 
 template <class T>

@@ -12,26 +12,6 @@ namespace understudy::testing {
 namespace {
 
 template <class T>
-std::vector<T> values_of(const Array<T>& a) {
-  std::vector<T> values;
-  for (std::int64_t i = 0; i < a.shape().count(); ++i) values.push_back(a[i]);
-  return values;
-}
-
-// The largest distance from `want`, relative to the rms of want (to 1 where that is less).
-template <class T>
-double distance(const Array<T>& got, const std::vector<double>& want) {
-  double square = 0, worst = 0;
-  for (const double v : want) square += v * v;
-  const double rms = want.empty() ? 1 : std::sqrt(square / static_cast<double>(want.size()));
-  for (std::size_t i = 0; i < want.size(); ++i) {
-    const double error = std::abs(static_cast<double>(got[static_cast<std::int64_t>(i)]) - want[i]);
-    worst = error <= worst ? worst : error;  // NaN stays
-  }
-  return worst / std::max(rms, 1.0);
-}
-
-template <class T>
 void check_problem(ConvProblem s, ConvAlgorithm algorithm) {
   s.conv.algorithm = algorithm;
   INFO(s.name() << ", " << to_string(algorithm));

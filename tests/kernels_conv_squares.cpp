@@ -12,39 +12,19 @@ namespace understudy::testing {
 namespace {
 
 template <class T>
-std::vector<T> sample_of(const Array<T>& a, std::int64_t n, std::int64_t samples) {
-  const std::int64_t count = a.shape().count() / samples;
-  std::vector<T> values;
-  for (std::int64_t i = 0; i < count; ++i) values.push_back(a[n * count + i]);
-  return values;
-}
-
-template <class T>
-std::vector<double> squares_by_definition(const ConvProblem& s, const std::vector<Array<T>>& dy,
-                                          const Array<T>& x) {
-  std::vector<double> sums(static_cast<std::size_t>(s.w().count()));
-  const std::vector<T> w(sums.size());
-  ConvProblem one = s;
-  one.N = 1;
-  for (std::int64_t n = 0; n < s.N; ++n)
-    for (const Array<T>& gradient : dy) {
-      const auto dw = conv_reference(one, sample_of(x, n, s.N), w, sample_of(gradient, n, s.N)).dw;
-      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += dw[i] * dw[i];
-    }
-  return sums;
-}
-
-template <class T>
 void check_squares(ConvProblem s, std::size_t gradients,
                    ConvAlgorithm algorithm = ConvAlgorithm::implicit) {
   s.conv.algorithm = algorithm;
   INFO(s.name() << ", " << gradients << " gradients a sample, " << to_string(algorithm));
   const auto x = Array<T>::uniform(s.x(), Layout::dense, 1, -1, 1);
   std::vector<Array<T>> dy;
-  for (std::size_t d = 0; d < gradients; ++d)
+  std::vector<std::vector<double>> dy_values;
+  for (std::size_t d = 0; d < gradients; ++d) {
     dy.push_back(Array<T>::uniform(s.y(), Layout::dense, 3 + d, -1, 1));
+    dy_values.push_back(values_of(dy.back()));
+  }
   const std::vector<ConstView> views(dy.begin(), dy.end());
-  const std::vector<double> want = squares_by_definition(s, dy, x);
+  const std::vector<double> want = squared_weight_gradients(s, dy_values, values_of(x));
   double largest = 1;
   for (const double v : want) largest = std::max(largest, v);
   under_all_settings([&] {

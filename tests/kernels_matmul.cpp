@@ -29,13 +29,6 @@ std::vector<double> product(const std::vector<double>& a, const std::vector<doub
   return out;
 }
 
-template <class T>
-std::vector<double> values_of(const Array<T>& x) {
-  std::vector<double> values;
-  for_each_index(x.shape(), [&](const Dims& i) { values.push_back(x.at(i)); });
-  return values;
-}
-
 struct Options {
   bool bias, relu, accumulate;
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "tests/channel_statistics.h"
 #include "tests/kernels_arrays.h"
 
 using namespace understudy;
@@ -15,38 +16,7 @@ const Dims shapes[] = {Dims{1, 1},       Dims{1, 5},     Dims{2, 1},   Dims{37, 
 
 constexpr double eps = 1e-3;
 
-std::int64_t channels_of(const Dims& shape) { return shape.back(); }
-std::int64_t rows_of(const Dims& shape) {
-  return channels_of(shape) == 0 ? 0 : shape.count() / channels_of(shape);
-}
-
-struct Moments {
-  std::vector<long double> mean, variance;
-};
-
-template <class T>
-Moments moments_of(const Array<T>& x) {
-  const std::int64_t C = channels_of(x.shape()), rows = rows_of(x.shape());
-  Moments m;
-  for (std::int64_t c = 0; c < C; ++c) {
-    long double sum = 0, square = 0;
-    for (std::int64_t r = 0; r < rows; ++r) sum += static_cast<long double>(x[r * C + c]);
-    const long double mean = sum / static_cast<long double>(rows);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const long double d = static_cast<long double>(x[r * C + c]) - mean;
-      square += d * d;
-    }
-    m.mean.push_back(mean);
-    m.variance.push_back(square / static_cast<long double>(rows));
-  }
-  return m;
-}
-
-// Statistics of x from the kernel, and how far they are off: the mean in units of the larger of
-// deviation and mean, the variance in units of itself.
-struct StatisticsError {
-  double mean = 0, variance = 0;
-};
+// The kernel's statistics of x, and how far they are off.
 template <class T>
 StatisticsError statistics_error(const Array<T>& x) {
   const Dims channels{channels_of(x.shape())};
@@ -54,20 +24,7 @@ StatisticsError statistics_error(const Array<T>& x) {
   cpu_backend().channel_statistics(mean, variance, x);
   CHECK(mean.guards_intact());
   CHECK(variance.guards_intact());
-  const Moments want = moments_of(x);
-  StatisticsError worst;
-  for (std::int64_t c = 0; c < channels[0]; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    const double center = static_cast<double>(want.mean[i]);
-    const double spread = static_cast<double>(want.variance[i]);
-    const double off = std::abs(static_cast<double>(mean[c]) - center) /
-                       std::max({std::abs(center), std::sqrt(spread), 1e-30});
-    const double wrong =
-        std::abs(static_cast<double>(variance[c]) - spread) / std::max(spread, 1e-30);
-    if (!(off <= worst.mean)) worst.mean = off;
-    if (!(wrong <= worst.variance)) worst.variance = wrong;
-  }
-  return worst;
+  return statistics_error(x, mean, variance);
 }
 
 // A batch norm's inputs; weights of both signs.

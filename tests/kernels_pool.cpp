@@ -1,32 +1,14 @@
 #include "tests/kernels_arrays.h"
+#include "tests/pool_cases.h"
 
 using namespace understudy;
 using namespace understudy::testing;
 
 namespace {
 
-struct Case {
-  Dims x;
-  Pool2d pool;
-};
-
-const Case cases[] = {{Dims{1, 1, 1, 1}, {.window = 1}},
-                      {Dims{2, 4, 6, 3}, {.window = 2}},
-                      {Dims{2, 5, 7, 16}, {.window = 3, .stride = 2, .padding = 1}},
-                      {Dims{1, 6, 5, 33}, {.window = {2, 3}, .stride = {1, 2}}},
-                      {Dims{3, 2, 9, 70}, {.window = {2, 5}, .stride = {3, 4}, .padding = {1, 2}}},
-                      {Dims{0, 4, 4, 3}, {.window = 2}},
-                      {Dims{3, 17, 16, 130}, {.window = 3, .stride = 2, .padding = 1}}};
-
-Dims result_shape(const Case& c) {
-  const auto& [window, stride, padding] = c.pool;
-  return {c.x[0], window_count(c.x[1], window.height, stride.height, padding.height, 1),
-          window_count(c.x[2], window.width, stride.width, padding.width, 1), c.x[3]};
-}
-
 // body(index in x) for the pixels of a result's window that lie inside x, row by row.
 template <class Body>
-void for_window(const Case& c, const Dims& at, Body&& body) {
+void for_window(const PoolCase& c, const Dims& at, Body&& body) {
   const auto& [window, stride, padding] = c.pool;
   for (std::int64_t r = 0; r < window.height; ++r)
     for (std::int64_t s = 0; s < window.width; ++s) {
@@ -37,8 +19,8 @@ void for_window(const Case& c, const Dims& at, Body&& body) {
 }
 
 template <class T>
-void check_case(const Case& c, Pooling op, const Array<T>& x) {
-  const Dims shape = result_shape(c);
+void check_case(const PoolCase& c, Pooling op, const Array<T>& x) {
+  const Dims shape = c.y();
   const auto dy = Array<T>::uniform(shape, Layout::dense, 42, -1, 1);
   Array<T> y(shape), dx(c.x);
   cpu_backend().pool2d(op, y, x, c.pool);
@@ -76,7 +58,7 @@ void check_case(const Case& c, Pooling op, const Array<T>& x) {
 TEST_SUITE("kernels") {
   TEST_CASE_TEMPLATE("pooling and its gradient", T, float, double) {
     under_all_settings([] {
-      for (const Case& c : cases)
+      for (const PoolCase& c : pool_cases)
         for (const Pooling op : {Pooling::max, Pooling::average}) {
           CAPTURE(to_string(c.x));
           check_case(c, op, Array<T>::uniform(c.x, Layout::dense, 41, -1, 1));
@@ -86,7 +68,7 @@ TEST_SUITE("kernels") {
 
   TEST_CASE("the first of equal maxima takes the gradient, and NaN is a maximum") {
     under_all_settings([] {
-      for (const Case& c : cases) {
+      for (const PoolCase& c : pool_cases) {
         CAPTURE(to_string(c.x));
         // Few values, so that windows have several that are the largest; then some NaN.
         auto x = Array<float>::uniform(c.x, Layout::dense, 43, 0, 3);

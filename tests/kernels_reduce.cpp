@@ -25,14 +25,6 @@ std::vector<long double> naive(Reduction op, const Array<T>& in, const Dims& out
   return out;
 }
 
-// out_shape for each choice of axes to reduce, by the bits of `mask`.
-Dims reduced_shape(const Dims& shape, int mask) {
-  Dims out = shape;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (mask >> axis & 1) out[axis] = 1;
-  return out;
-}
-
 template <class T>
 void check_reduce(const Array<T>& in, int mask, Layout out_layout, double tolerance) {
   const Dims out_shape = reduced_shape(in.shape(), mask);
