@@ -1,5 +1,4 @@
-// Merges in an experiment: what is read and refused, tables, findings and charts, with invented
-// numbers.
+// Merges in an experiment: tables, findings and charts, with invented numbers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "error_text.h"
-#include "kernels/check.h"
 #include "report_results.h"
 #include "tools/report/experiment_page.h"
 #include "tools/report/experiment_tables.h"
@@ -25,21 +22,6 @@ namespace {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != text.npos;
-}
-
-Experiment read_merges(std::vector<json> lines) {
-  lines.insert(lines.begin(), test::experiment_line());
-  return test::read(lines)[0];
-}
-
-std::string refusal(const json& line) {
-  return testing::error_text([&] { read_merges({line}); });
-}
-
-json changed(const std::string& path, const json& value) {
-  json line = test::merge_line("distill", 100, 1, 80, 4);
-  line[json::json_pointer(path)] = value;
-  return line;
 }
 
 json by(json line, const std::string& fisher, const std::string& data, double damping) {
@@ -66,7 +48,7 @@ Experiment invented() {
       lines.push_back(test::merge_line("coin+refit", points, seed, 95 + up, 2.5 * t));
     }
   }
-  return read_merges(lines);
+  return test::read_merges(lines);
 }
 
 const Series& series_named(const Chart& chart, const std::string& name) {
@@ -81,31 +63,11 @@ constexpr const char* nbsp = "\u00a0";
 }  // namespace
 
 TEST_SUITE("report") {
-  TEST_CASE("a merge is read as it was written") {
-    const Experiment experiment = read_merges({test::merge_line("distill", 100, 3, 80, 4)});
-    CHECK(experiment.outcomes.empty());
-    REQUIRE(experiment.merges.size() == 1);
-    const MergeOutcome& merge = experiment.merges[0];
-    CHECK(merge.tasks == Cells{"mnist", "fashion-mnist"});
-    CHECK(merge.start == "cifar-10-grey28");
-    CHECK(merge.points == 100);
-    CHECK(merge.fisher.empty());
-    CHECK_FALSE(merge.damping.has_value());
-    CHECK(merge.weights == std::vector<std::vector<double>>{{0.5, 0.5}});
-    CHECK(merge.value("normalised_decoding_accuracy") == 80);
-    CHECK(merge.value("seconds") == 4);
-    CHECK(merge.base_accuracies == std::vector<double>{0.98, 0.88});
-    REQUIRE(merge.curve.size() == 2);
-    CHECK(merge.curve[0].test == 70);
-    CHECK(merge.curve[1].train == 100);
-    CHECK(merge.curve[1].seconds == 4);
-    CHECK(merge.place == "results.jsonl:2");
-  }
-
   TEST_CASE("several coded models have a row of weights each") {
     json line = test::merge_line("coin", 100, 1, 80, 4);
     line["weights"] = {{0.7, 0.3}, {0.2, 0.8}};
-    const Experiment experiment = read_merges({line, test::merge_line("coin", 100, 1, 85, 4)});
+    const Experiment experiment =
+        test::read_merges({line, test::merge_line("coin", 100, 1, 85, 4)});
     const Table table = merge_score_table(merge_places(experiment)[0]);
     REQUIRE(table.sections[0].rows.size() == 2);
     CHECK(table.sections[0].rows[0].cells == Cells{"COIN", "Gaussian, own", "0.5, 0.5", "85.0"});
@@ -118,68 +80,10 @@ TEST_SUITE("report") {
          second = test::merge_line("coin", 100, 2, 82, 4);
     first["searched"] = second["searched"] = {{"tries", 9}};
     second["weights"] = {0.4, 0.6};
-    const Table table = merge_score_table(merge_places(read_merges({first, second}))[0]);
+    const Table table = merge_score_table(merge_places(test::read_merges({first, second}))[0]);
     REQUIRE(table.sections[0].rows.size() == 1);
     CHECK(table.sections[0].rows[0].cells[2] == "best on validation images");
     CHECK(table.sections[0].rows[0].cells[3] == "81.0 ± 12.7");
-  }
-
-  TEST_CASE("a damaged merge is refused with its line and key") {
-    const std::string at = "results.jsonl:2: ";
-    CHECK(refusal(changed("/method", nullptr)) == at + "\"method\": expected text, found nothing");
-    CHECK(refusal(changed("/tasks", "mnist")) ==
-          at + "\"tasks\": expected an array of texts, found \"mnist\"");
-    CHECK(refusal(changed("/tasks", {"mnist"})) ==
-          at + "\"tasks\": expected one for each of 2 models, found 1");
-    CHECK(refusal(changed("/models", 1)) ==
-          at + "\"models\": expected a whole number from 2 to 1000, found 1");
-    CHECK(refusal(changed("/initialisation", 3)) ==
-          at + "\"initialisation\": expected text, found 3");
-    CHECK(refusal(changed("/points", 0)) ==
-          at + "\"points\": expected a whole number from 1 to 1000000000, found 0");
-    CHECK(refusal(changed("/points", 1.5)) ==
-          at + "\"points\": expected a whole number from 1 to 1000000000, found 1.5");
-    CHECK(refusal(changed("/damping", -1)) ==
-          at + "\"damping\": expected a number from 0 to 1000000, found -1");
-    CHECK(refusal(changed("/weights", {1})) == at + "\"weights\": expected 2 numbers, found 1");
-    CHECK(refusal(changed("/weights", {"a", "b"})) ==
-          at + "\"weights\": expected an array of numbers alone, found an array");
-    CHECK(refusal(changed("/weights", {{0.5, 0.5}, 1})) ==
-          at + "\"weights\": expected an array of numbers, found an array");
-    CHECK(refusal(changed("/base_accuracies", {0.9, 97})) ==
-          at + "\"base_accuracies\": expected fractions from 0 to 1, found 97");
-    CHECK(refusal(changed("/decoded_accuracies", {0.9})) ==
-          at + "\"decoded_accuracies\": expected 2 numbers, found 1");
-    CHECK(refusal(changed("/values", nullptr)) ==
-          at + "\"values\": expected an object, found nothing");
-    CHECK(refusal(changed("/values/normalised_decoding_accuracy", nullptr)) ==
-          at + "values: \"normalised_decoding_accuracy\": expected a number, found nothing");
-    CHECK(refusal(changed("/values/seconds", -2)) ==
-          at + "values: \"seconds\": expected a number from 0 to 10000000000, found -2");
-    CHECK(refusal(changed("/values/recovery_accuracy", 90)) ==
-          at + "values: \"recovery_accuracy\": expected a fraction from 0 to 1, found 90");
-    CHECK(refusal(changed("/curve/1/epoch", "two")) ==
-          at + "curve[1]: \"epoch\": expected a whole number from 0 to 1000000000, found \"two\"");
-    CHECK(refusal(changed("/curve/0/normalised_decoding_accuracy", "good")) ==
-          at + "curve[0]: \"normalised_decoding_accuracy\": expected a number, found \"good\"");
-  }
-
-  TEST_CASE("a merge that was read before counts once; another result of its seed is refused") {
-    const json line = test::merge_line("coin", 100, 1, 80, 4);
-    CHECK(read_merges({line, line}).merges.size() == 1);
-    json other = line;
-    other["values"]["normalised_decoding_accuracy"] = 81;
-    CHECK(testing::error_text([&] {
-            read_merges({line, other});
-          }) ==
-          "results.jsonl:3: another result of \"mnist+fashion-mnist mlp pretrained\" by coin with "
-          "seed 1 than at results.jsonl:2: expected one for each setting and seed");
-    other["points"] = 200;
-    CHECK(read_merges({line, other}).merges.size() == 2);
-    other["setting"] = "a\nb";
-    json again = other;
-    again["values"]["seconds"] = 5;
-    CHECK_FALSE(contains(testing::error_text([&] { read_merges({other, again}); }), "\n"));
   }
 
   TEST_CASE("a table for each place: methods down, P across, means over seeds") {
@@ -224,7 +128,7 @@ TEST_SUITE("report") {
                      {"decoded_accuracies", nullptr}});
     lines[3]["base_model"] = "mlp 784-10-10";
     Cells titles;
-    for (const MergePlace& place : merge_places(read_merges(lines))) {
+    for (const MergePlace& place : merge_places(test::read_merges(lines))) {
       titles.push_back(place.title);
       std::size_t at = 0;
       while ((at = titles.back().find(nbsp, at)) != std::string::npos)
@@ -256,7 +160,7 @@ TEST_SUITE("report") {
   }
 
   TEST_CASE("a method of another version has a row, and nothing is said of its needs") {
-    const Experiment experiment = read_merges({test::merge_line("magic", 100, 1, 99, 0.01)});
+    const Experiment experiment = test::read_merges({test::merge_line("magic", 100, 1, 99, 0.01)});
     const Row row = merge_cost_table(merge_places(experiment)[0]).sections[0].rows[1];
     CHECK(row.cells.front() == "magic");
     CHECK(row.cells.back() == "");
@@ -298,7 +202,7 @@ TEST_SUITE("report") {
         lines.push_back(test::merge_line("distill", points, 1, distill[i], 10));
       }
       std::string all;
-      for (const std::string& finding : merge_findings(merge_places(read_merges(lines))[0]))
+      for (const std::string& finding : merge_findings(merge_places(test::read_merges(lines))[0]))
         all += finding + "\n";
       for (std::size_t at = 0; (at = all.find(nbsp, at)) != all.npos;) all.replace(at, 2, " ");
       return all;
@@ -311,12 +215,13 @@ TEST_SUITE("report") {
     CHECK_FALSE(contains(words({80, 81}, {70, 75}), "With less than"));
     // An equal mean is not above.
     CHECK(contains(words({80}, {80}), "is not above COIN"));
-    CHECK(merge_findings(merge_places(read_merges({test::merge_line("average", 0, 1, 60, 1)}))[0])
+    CHECK(merge_findings(
+              merge_places(test::read_merges({test::merge_line("average", 0, 1, 60, 1)}))[0])
               .empty());
   }
 
   TEST_CASE("distillation that is faster than every COIN is said to be") {
-    const Experiment experiment = read_merges(
+    const Experiment experiment = test::read_merges(
         {test::merge_line("coin", 100, 1, 80, 5), test::merge_line("distill", 100, 1, 70, 2)});
     const auto crossing = crossing_in_seconds(merge_places(experiment)[0]);
     REQUIRE(crossing.has_value());
@@ -362,7 +267,8 @@ TEST_SUITE("report") {
     for (const int points : {100, 200, 400})
       lines.push_back(test::merge_line("distill", points, 1, 80, 4));
     lines.push_back(by(lines.front(), "gaussian", "union", 0));
-    const std::vector<Chart> curves = distillation_charts(merge_places(read_merges(lines))[0]);
+    const std::vector<Chart> curves =
+        distillation_charts(merge_places(test::read_merges(lines))[0]);
     REQUIRE(curves.size() == 1);
     REQUIRE(curves[0].series.size() == 4);
     CHECK(curves[0].series[2].name == "P\u00a0=\u00a0400: test");
@@ -398,7 +304,7 @@ TEST_SUITE("report") {
     json line = test::merge_line("coin+<b>", 100, 1, 80, 4);
     line["start"] = "<i>";
     line["fisher"] = "<u>\x1b[31m";
-    const Experiment experiment = read_merges({line});
+    const Experiment experiment = test::read_merges({line});
     const std::string section = experiment_section(experiment);
     for (const char* tag : {"<b>", "<i>", "<u>", "\x1b"})
       CHECK_FALSE_MESSAGE(contains(section, tag), tag);

@@ -158,4 +158,10 @@ inline std::vector<report::Experiment> read(const std::vector<nlohmann::json>& a
   return experiments;
 }
 
+// An experiment that has only these merges.
+inline report::Experiment read_merges(std::vector<nlohmann::json> all) {
+  all.insert(all.begin(), experiment_line());
+  return read(all)[0];
+}
+
 }  // namespace understudy::test
