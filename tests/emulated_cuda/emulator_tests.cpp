@@ -1,11 +1,15 @@
 // The emulated GPU itself, and what the backend makes of its faults, which a real one cannot be asked
 // for.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "cuda_runtime.h"
@@ -71,6 +75,25 @@ __global__ void race(int* out) {
   if (threadIdx.x == 0) *out = last;
 }
 
+// around() without its second barrier.
+__global__ void late(int* out) {
+  __shared__ int ring[64];
+  int value = static_cast<int>(threadIdx.x);
+  for (int turn = 0; turn < 2; ++turn) {
+    ring[(threadIdx.x + 1) % 64] = value;
+    __syncthreads();
+    value = ring[threadIdx.x];
+  }
+  out[threadIdx.x] = value;
+}
+
+// Each thread its own place, in the same two blocks.
+__global__ void own(int* out) {
+  __shared__ int places[64];
+  places[threadIdx.x] = 1;
+  out[threadIdx.x] = places[threadIdx.x];
+}
+
 __global__ void shifted(float* out) {
   const float value = static_cast<float>(threadIdx.x);
   out[threadIdx.x] = __shfl_down_sync(0xffffffffu, value, 3);
@@ -92,6 +115,18 @@ bool crashes(Body&& body) {
   return status != 0;
 }
 
+void run_in_both_orders(void (*kernel)(int*)) {
+  const Fresh fresh;
+  const cuda::Stream stream(0);
+  void* const memory = backend(gpu).allocate(1024);
+  for (const bool reversed : {false, true}) {
+    emulated::set_reversed(reversed);
+    launch(stream, {dim3(2), dim3(64)}, kernel, static_cast<int*>(memory));
+    stream.synchronize();
+  }
+  backend(gpu).release(memory, 1024);
+}
+
 }  // namespace
 
 TEST_SUITE_BEGIN("cuda");
@@ -110,9 +145,6 @@ TEST_CASE("cuda: emulated threads meet at barriers and in shuffles, in either or
     stream.synchronize();
     const auto ring = on_host<int>(memory, 96);
     for (int i = 0; i < 96; ++i) CHECK(ring[static_cast<std::size_t>(i)] == i);
-    launch(stream, {dim3(1), dim3(64)}, race, memory);
-    stream.synchronize();
-    CHECK(on_host<int>(memory, 1)[0] == (reversed ? 0 : 63));
   }
   launch(stream, {dim3(1), dim3(32)}, shifted, reinterpret_cast<float*>(memory));
   stream.synchronize();
@@ -123,6 +155,44 @@ TEST_CASE("cuda: emulated threads meet at barriers and in shuffles, in either or
   CHECK(values[32] == 5);
   CHECK(values[32 + 31] == 29);
   backend(gpu).release(memory, 4096);
+}
+
+TEST_CASE("cuda: what an emulated race leaves depends on the order of threads") {
+  const Fresh fresh;
+#ifdef __SANITIZE_THREAD__
+  MESSAGE("[skipped] TSan would report it");
+#else
+  const cuda::Stream stream(0);
+  void* const memory = backend(gpu).allocate(64);
+  for (const bool reversed : {false, true}) {
+    emulated::set_reversed(reversed);
+    launch(stream, {dim3(1), dim3(64)}, race, static_cast<int*>(memory));
+    stream.synchronize();
+    CHECK(on_host<int>(memory, 1)[0] == (reversed ? 0 : 63));
+  }
+  backend(gpu).release(memory, 64);
+#endif
+}
+
+// Each is run in a process of its own, whose end tells what TSan has seen.
+TEST_CASE("watched: many write one place" * doctest::skip()) { run_in_both_orders(race); }
+TEST_CASE("watched: a barrier is left out" * doctest::skip()) { run_in_both_orders(late); }
+TEST_CASE("watched: each has its own place" * doctest::skip()) { run_in_both_orders(own); }
+
+TEST_CASE("cuda: TSan sees races of emulated threads, whatever the order they run in") {
+#ifdef __SANITIZE_THREAD__
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe");
+  const auto ends_well = [&](const char* name) {
+    const std::string command =
+        fmt::format("'{}' --no-skip --test-case='watched: {}' > /dev/null 2>&1", program, name);
+    return std::system(command.c_str()) == 0;
+  };
+  CHECK_FALSE(ends_well("many write one place"));
+  CHECK_FALSE(ends_well("a barrier is left out"));
+  CHECK(ends_well("each has its own place"));
+#else
+  MESSAGE("[skipped] built without TSan (the preset tsan)");
+#endif
 }
 
 TEST_CASE("cuda: emulated memory is closed to the host, and its edges are watched") {

@@ -10,10 +10,7 @@
 
 #include "cuda_runtime.h"
 #include "grid.h"
-
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
-#endif
+#include "watch.h"
 
 namespace emulated {
 namespace {
@@ -33,7 +30,7 @@ struct Thread {
   Fiber* fiber = nullptr;
   State state = State::running;
   unsigned long long slot[2] = {};  // what it gives in an exchange, by turns
-  unsigned turn = 0;
+  unsigned turn = 0, barriers = 0;
 };
 
 // One for each thread of the CPU that runs grids.
@@ -44,8 +41,8 @@ struct Machine {
   const std::function<void()>* body = nullptr;
   int current = 0;
   jmp_buf scheduler;
-  const void* scheduler_stack = nullptr;
-  std::size_t scheduler_stack_bytes = 0;
+  watch::Stacks stacks;
+  watch::Races races;
 };
 thread_local Machine machine;
 
@@ -55,31 +52,24 @@ thread_local Machine machine;
 }
 
 // The fiber of the current thread gives the word back.
-void to_scheduler([[maybe_unused]] void** fake_stack) {
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_start_switch_fiber(fake_stack, machine.scheduler_stack,
-                                 machine.scheduler_stack_bytes);
-#endif
-  _longjmp(machine.scheduler, 1);
-}
-
 void suspend(State state) {
   Thread& thread = machine.threads[static_cast<std::size_t>(machine.current)];
   thread.state = state;
-  void* fake_stack = nullptr;
-  if (_setjmp(thread.fiber->at) == 0) to_scheduler(&fake_stack);
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
+  void* saved = nullptr;
+  if (_setjmp(thread.fiber->at) == 0) {
+    machine.stacks.to_scheduler(&saved);
+    machine.races.to_scheduler();
+    _longjmp(machine.scheduler, 1);
+  }
+  machine.stacks.in_fiber(saved);
 }
 
 void fiber_main() {
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(nullptr, &machine.scheduler_stack,
-                                  &machine.scheduler_stack_bytes);
-#endif
+  machine.stacks.in_fiber(nullptr);
   while (true) {
+    machine.races.thread_begins();
     (*machine.body)();
+    machine.races.thread_ends();
     suspend(State::ended);
   }
 }
@@ -95,11 +85,10 @@ void resume(int index) {
   Thread& thread = machine.threads[static_cast<std::size_t>(index)];
   thread.state = State::running;
   Fiber& fiber = *thread.fiber;
-  [[maybe_unused]] void* fake_stack = nullptr;
+  void* saved = nullptr;
   if (_setjmp(machine.scheduler) == 0) {
-#ifdef __SANITIZE_ADDRESS__
-    __sanitizer_start_switch_fiber(&fake_stack, fiber.stack.get(), stack_bytes);
-#endif
+    machine.stacks.to_fiber(&saved, fiber.stack.get(), stack_bytes);
+    machine.races.to_thread(index);
     if (fiber.started) _longjmp(fiber.at, 1);
     fiber.started = true;
     static thread_local ucontext_t context;
@@ -110,20 +99,34 @@ void resume(int index) {
     makecontext(&context, fiber_main, 0);
     setcontext(&context);
   }
-#ifdef __SANITIZE_ADDRESS__
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
-#endif
+  machine.stacks.in_scheduler(saved);
 }
 
-Fiber* idle_fiber() {
-  if (machine.idle.empty()) {
-    machine.fibers.push_back(std::make_unique<Fiber>());
-    machine.fibers.back()->stack = std::make_unique<char[]>(stack_bytes);
-    return machine.fibers.back().get();
+Fiber* new_fiber() {
+  machine.fibers.push_back(std::make_unique<Fiber>());
+  machine.fibers.back()->stack = std::make_unique_for_overwrite<char[]>(stack_bytes);
+  return machine.fibers.back().get();
+}
+
+// Few stacks serve a block whose threads never wait; each thread has one of its own where each is
+// watched.
+Fiber* fiber_for(int index) {
+  if (watch::Races::are_watched) {
+    while (machine.fibers.size() <= static_cast<std::size_t>(index)) new_fiber();
+    return machine.fibers[static_cast<std::size_t>(index)].get();
   }
+  if (machine.idle.empty()) return new_fiber();
   Fiber* const fiber = machine.idle.back();
   machine.idle.pop_back();
   return fiber;
+}
+
+// Lets a thread run, until it waits or ends.
+void run_thread(int index) {
+  resume(index);
+  const Thread& thread = machine.threads[static_cast<std::size_t>(index)];
+  if (thread.state == State::ended && !watch::Races::are_watched)
+    machine.idle.push_back(thread.fiber);
 }
 
 // All threads of [first, last) that have not ended are in `state`, and there is one.
@@ -141,10 +144,7 @@ bool all_wait(int first, int last, State state) {
 void go_on(int first, int last, bool reversed) {
   for (int i = first; i < last; ++i) {
     const int index = reversed ? last - 1 - (i - first) : i;
-    Thread& thread = machine.threads[static_cast<std::size_t>(index)];
-    if (thread.state == State::ended) continue;
-    resume(index);
-    if (thread.state == State::ended) machine.idle.push_back(thread.fiber);
+    if (machine.threads[static_cast<std::size_t>(index)].state != State::ended) run_thread(index);
   }
 }
 
@@ -153,10 +153,8 @@ void run_block(bool reversed) {
   machine.threads.assign(static_cast<std::size_t>(count), {});
   for (int i = 0; i < count; ++i) {
     const int index = reversed ? count - 1 - i : i;
-    Thread& thread = machine.threads[static_cast<std::size_t>(index)];
-    thread.fiber = idle_fiber();
-    resume(index);
-    if (thread.state == State::ended) machine.idle.push_back(thread.fiber);
+    machine.threads[static_cast<std::size_t>(index)].fiber = fiber_for(index);
+    run_thread(index);
   }
   while (true) {
     bool moved = false, waiting = false;
@@ -184,17 +182,27 @@ void run_grid(const unsigned (&blocks)[3], const unsigned (&threads)[3], bool re
   machine.body = &thread;
   gridDim = dim3(blocks[0], blocks[1], blocks[2]);
   blockDim = dim3(threads[0], threads[1], threads[2]);
+  const unsigned per_block = threads[0] * threads[1] * threads[2];
+  // Made before the block begins, so that no thread is said to race with its stack's making.
+  if (watch::Races::are_watched) fiber_for(static_cast<int>(per_block) - 1);
   const unsigned long long count = 1ull * blocks[0] * blocks[1] * blocks[2];
   for (unsigned long long i = 0; i < count; ++i) {
     const unsigned long long b = reversed ? count - 1 - i : i;
     blockIdx = {static_cast<unsigned>(b % blocks[0]),
                 static_cast<unsigned>(b / blocks[0] % blocks[1]),
                 static_cast<unsigned>(b / blocks[0] / blocks[1])};
+    machine.races.block_begins(per_block);
     run_block(reversed);
+    machine.races.block_ends();
   }
 }
 
-void block_barrier() { suspend(State::at_barrier); }
+void block_barrier() {
+  const unsigned turn = machine.threads[static_cast<std::size_t>(machine.current)].barriers++;
+  machine.races.barrier_reached(turn);
+  suspend(State::at_barrier);
+  machine.races.barrier_left(turn);
+}
 
 int lane_here() { return machine.current % warpSize; }
 
