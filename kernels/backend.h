@@ -91,6 +91,7 @@ class Backend {
   virtual std::string describe() = 0;  // its name and the versions that results depend on
   // Error for what the device cannot do. Not while other threads compute.
   virtual void set_numerics(const Numerics& numerics) = 0;
+  virtual Numerics numerics() const = 0;
 
   // ---- work that is recorded once and repeated ----
   // Whether this device can. Where it cannot, nobody calls the other two.

@@ -103,7 +103,7 @@ void bench_kernels(int argc, char** argv) {
                   "--benchmark_enable_random_interleaving=true, --benchmark_out=FILE (JSON)"},
       {},
       {"dataset", "data-dir", "model", "epochs", "batch-size", "lr", "seed", "out", "resume",
-       "json"});
+       "json", "no-graph"});
   std::string isa = "best";
   options.add("isa", &isa, "instruction set of the kernels")
       .one_of({"best", "baseline", "avx2", "avx512"});
@@ -122,8 +122,9 @@ void bench_kernels(int argc, char** argv) {
   const Peak peak = bench::measure_peak(device);
   benchmark::AddCustomContext("understudy", fmt::format("{} ({})", version(), commit()));
   benchmark::AddCustomContext("compiler", compiler());
-  benchmark::AddCustomContext("device",
-                              fmt::format("{}, {}", to_string(device), backend(device).describe()));
+  benchmark::AddCustomContext(
+      "device", fmt::format("{}, {}, {}", to_string(device), backend(device).describe(),
+                            options.common.precision));
   benchmark::AddCustomContext("threads", std::to_string(options.common.threads));
   benchmark::AddCustomContext("instruction_set", instruction_set());
   benchmark::AddCustomContext("peak_gflops", fmt::format("{:.1f}", peak.flops * 1e-9));

@@ -11,6 +11,7 @@ class CpuBackend final : public Backend {
   // isa.cpp
   std::string describe() override;
   void set_numerics(const Numerics& numerics) override;  // fp32 alone
+  Numerics numerics() const override { return {}; }
 
   bool can_record() const override { return false; }
   void begin_recording() override;

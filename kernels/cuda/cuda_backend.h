@@ -52,6 +52,7 @@ class CudaBackend final : public Backend {
   // cuda_backend.cpp
   std::string describe() override;
   void set_numerics(const Numerics& numerics) override;
+  Numerics numerics() const override { return numerics_; }
 
   // recording.cpp
   bool can_record() const override { return true; }

@@ -52,7 +52,8 @@ std::function<void()> prepare_code(const std::string& encoder, const Shape& shap
   };
   const NoGradGuard no_grad;
   const std::vector<double> expected = run(*twin, in_double(input)).template to_vector<double>();
-  check_sample(call(), 1e-4, [&](std::int64_t i) { return expected[static_cast<std::size_t>(i)]; });
+  check_sample(call(), bound_of_products(1e-4, device, 8),
+               [&](std::int64_t i) { return expected[static_cast<std::size_t>(i)]; });
   return [call] { call(); };
 }
 
@@ -145,7 +146,7 @@ Measurement fisher(const std::string& name, const std::string& network, const Sh
     const std::vector<double> expected = fisher_by_definition(*twin, in_double(inputs));
     std::int64_t before = 0;
     for (const NamedTensor& f : call()) {
-      check_sample(f.tensor, 1e-4,
+      check_sample(f.tensor, bound_of_products(1e-4, device, 40),
                    [&](std::int64_t i) { return expected[static_cast<std::size_t>(before + i)]; });
       before += f.tensor.count();
     }

@@ -155,7 +155,8 @@ Measurement measurement(const Problem& p, Pass pass, ConvAlgorithm algorithm, De
     std::function<void()> timed = call;
     timed();
     const Reference reference{p, x.to_vector<float>(), w.to_vector<float>(), dy.to_vector<float>()};
-    check_sample(out, 3e-5, [&](std::int64_t e) { return reference.expected(pass, e); });
+    check_sample(out, bound_of_products(3e-5, device),
+                 [&](std::int64_t e) { return reference.expected(pass, e); });
     return timed;
   };
   return m;
@@ -184,7 +185,7 @@ Measurement squared_gradients(const Problem& p, std::int64_t gradients, ConvAlgo
     };
     call();
     const Reference reference{p, x.to_vector<float>(), {}, dy.to_vector<float>()};
-    check_sample(out, 3e-5,
+    check_sample(out, bound_of_products(3e-5, device, 4),
                  [&](std::int64_t e) { return reference.squared_gradients(gradients, e); });
     return call;
   };

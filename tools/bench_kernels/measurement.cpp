@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/random.h"
+#include "kernels/backend.h"
 #include "kernels/check.h"
 
 namespace understudy::bench {
@@ -34,6 +35,21 @@ void check_sample(const Tensor& result, double bound,
   check(worst <= bound * rms,
         "element {} of {} is {}, expected {}: {:.2e} of the rms {:.3g} apart, {:.1e} allowed",
         worst_at, to_string(result.shape()), found, wanted, worst / rms, rms, bound);
+}
+
+double bound_of_products(double fp32, Device device, int layers) {
+  // Both factors are off by half a unit in their last place at the most: eight standard deviations
+  // of such a sum.
+  const double deep = 8 * std::sqrt(2.0 / 3 * layers);
+  switch (backend(device).numerics().precision) {
+    case Precision::fp32:
+      break;
+    case Precision::tf32:
+      return std::max(fp32, deep * 0x1p-11);
+    case Precision::bf16:
+      return std::max(fp32, deep * 0x1p-8);
+  }
+  return fp32;
 }
 
 }  // namespace understudy::bench

@@ -37,4 +37,8 @@ Tensor random(const Shape& shape, std::uint64_t seed, Device device);
 void check_sample(const Tensor& result, double bound,
                   const std::function<double(std::int64_t)>& expected);
 
+// The bound for a result of `layers` products or convolutions, one on the other, whose factors the
+// device may round on their way (tf32, bf16); `fp32` where it does not.
+double bound_of_products(double fp32, Device device, int layers = 1);
+
 }  // namespace understudy::bench

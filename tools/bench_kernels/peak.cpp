@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <functional>
 
 #include "engine/storage.h"
@@ -61,9 +62,11 @@ double least_seconds(const std::function<void()>& body) {
 }
 
 // Of a device whose innermost loops are not ours to write: what its library makes of a large product,
-// and a copy of an array much larger than caches.
+// and a copy of an array much larger than caches. Both grow to what keeps the device busy for a while,
+// or to 256 MB and 1 GB for each array.
 Peak measure_with_kernels(Device device) {
-  constexpr std::int64_t n = 8192, count = std::int64_t{1} << 28;  // 256 MB and 1 GB each
+  constexpr double long_enough = 5e-3;
+  constexpr std::int64_t most_rows = 8192, most_count = std::int64_t{1} << 28;
   Backend& kernels = backend(device);
   const auto timed = [&](const std::function<void()>& call) {
     return least_seconds([&] {
@@ -72,17 +75,20 @@ Peak measure_with_kernels(Device device) {
     });
   };
   Peak peak;
-  {
+  double seconds = 0;
+  for (std::int64_t n = 256; n <= most_rows && seconds < long_enough; n *= 2) {
     const Tensor a = random({n, n}, 1, device), b = random({n, n}, 2, device);
     Tensor out = Tensor::empty({n, n}, DType::f32, device);
-    const double seconds =
-        timed([&] { kernels.matmul(out.mutable_view(), a.view(), b.view(), {}); });
-    peak.flops = 2.0 * n * n * n / seconds;
+    seconds = timed([&] { kernels.matmul(out.mutable_view(), a.view(), b.view(), {}); });
+    peak.flops = 2.0 * std::pow(static_cast<double>(n), 3) / seconds;
   }
-  const Tensor from = random({count}, 3, device);
-  Tensor to = Tensor::empty({count}, DType::f32, device);
-  const double seconds = timed([&] { kernels.copy(to.mutable_view(), from.view()); });
-  peak.bytes = 2.0 * sizeof(float) * static_cast<double>(count) / seconds;
+  seconds = 0;
+  for (std::int64_t count = 1 << 20; count <= most_count && seconds < long_enough; count *= 4) {
+    const Tensor from = random({count}, 3, device);
+    Tensor to = Tensor::empty({count}, DType::f32, device);
+    seconds = timed([&] { kernels.copy(to.mutable_view(), from.view()); });
+    peak.bytes = 2.0 * sizeof(float) * static_cast<double>(count) / seconds;
+  }
   release_cached_memory(device);
   return peak;
 }

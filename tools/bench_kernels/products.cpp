@@ -61,7 +61,7 @@ void multiply_by_openblas(const Product& p, const Tensor& a, const Tensor& b, Te
 
 void check_product(const Product& p, const Tensor& a, const Tensor& b, const Tensor& out) {
   const std::vector<float> left = a.to_vector<float>(), right = b.to_vector<float>();
-  check_sample(out, 1e-5, [&](std::int64_t i) {
+  check_sample(out, bound_of_products(1e-5, out.device()), [&](std::int64_t i) {
     const std::int64_t m = i / p.N, n = i % p.N;
     double sum = 0;
     for (std::int64_t k = 0; k < p.K; ++k)
