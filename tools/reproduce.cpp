@@ -51,7 +51,8 @@ struct Choices {
 void add_choices(Options& options, Choices& choices) {
   options.add("out", &choices.out, "gets a folder for each run, logs/ and results.jsonl");
   options
-      .add("jobs", &choices.jobs, "runs at once, on one core each; 0: as many as there are cores")
+      .add("jobs", &choices.jobs,
+           "runs at once, on one core each; 0: as many as there are cores, and one on a GPU")
       .at_least(0)
       .at_most(1024);
   options.add("budget", &choices.budget,
@@ -87,6 +88,7 @@ struct Reproduction {
   std::string machine;
   fs::path out, data_dir, programs;
   ComputeFlags compute;
+  Device device;
   std::size_t jobs = 1;
 
   fs::path results() const { return out / "results.jsonl"; }
@@ -150,7 +152,7 @@ void print_plan(const Reproduction& work, const Plan& plan,
 // Speeds of what is not finished; throws Exit when interrupted.
 std::map<std::string, Speed> measure(const Reproduction& work, Progress& progress) {
   const Plan plan = make_plan(work.settings, work.out, work.compute);
-  auto speeds = measure_speeds(plan, work.data_dir, progress);
+  auto speeds = measure_speeds(plan, work.data_dir, work.device, progress);
   if (interrupted()) throw Exit{exit_interrupted};
   return speeds;
 }
@@ -230,9 +232,14 @@ void reproduce(int argc, char** argv) {
   work.compute = {.device = options.common.device_name,
                   .precision = options.common.precision,
                   .nondeterministic = options.common.nondeterministic};
+  work.device = options.common.device;
   work.command = recorded_command(choices, work.compute);
   work.machine = machine(static_cast<int>(options.common.threads));
-  work.jobs = static_cast<std::size_t>(choices.jobs > 0 ? choices.jobs : options.common.threads);
+  const bool on_cpu = options.common.device == Device{};
+  if (!on_cpu) work.machine += "; " + understudy::machine(options.common);
+  // Two on one GPU would be in each other's way, above all where convolutions are chosen by time.
+  const std::int64_t usual_jobs = on_cpu ? options.common.threads : 1;
+  work.jobs = static_cast<std::size_t>(choices.jobs > 0 ? choices.jobs : usual_jobs);
 
   std::map<std::string, Speed> speeds;
   if (choices.plan) {

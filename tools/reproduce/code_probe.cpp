@@ -27,6 +27,7 @@ Speed Probe::trained_code(const CodeSetting& setting) {
   choices.loss = setting.loss;
   choices.channels = setting.channels;
   const std::unique_ptr<TrainableCode> code = make_code(choices, loaded.image, *base, generator);
+  code->to(device_);
   const std::vector<ErasurePattern> patterns = standard_patterns(*code);
   CodeTrainer trainer(*code, *base, patterns, {.loss = code_loss_named(setting.loss)});
 
@@ -34,8 +35,8 @@ Speed Probe::trained_code(const CodeSetting& setting) {
   const std::int64_t images = asked > 0 ? asked : code->groups_per_batch() * setting.k;
   Loader loader(loaded.data.train, {.batch_size = images, .group = setting.k});
   const Batch batch = loader.batch(0);
-  const Tensor outputs = Tensor::zeros({images, base->classes()});
-  const double step = seconds_per_call([&] {
+  const Tensor outputs = Tensor::zeros({images, base->classes()}, DType::f32, device_);
+  const double step = seconds_per_call(device_, [&] {
     trainer.step(as_groups(batch.images, outputs, batch.labels, static_cast<int>(setting.k)));
   });
   const double judged = judging_seconds(*code, *base, loaded);
@@ -70,7 +71,8 @@ Speed Probe::comparison(const CodeSetting& setting) {
     } catch (const UsageError&) {
       continue;  // a shape that this one cannot have; the program leaves it out, too
     }
-    const double tuned = seconds_per_call([&] { code->tune(*base, loaded.few, outputs, index); });
+    const double tuned =
+        seconds_per_call(device_, [&] { code->tune(*base, loaded.few, outputs, index); });
     const auto* spline =
         dynamic_cast<const SplineCode*>(code.get());  // no other code looks at images
     const double most = spline ? static_cast<double>(spline->most_tuning_images()) : validation;
@@ -84,7 +86,8 @@ Speed Probe::comparison(const CodeSetting& setting) {
 double Probe::judging_seconds(QueryCode& code, Model& base, const LoadedData& loaded) {
   const Tensor outputs = all_outputs(base, loaded.few);
   const std::vector<ErasurePattern> patterns = standard_patterns(code);
-  return seconds_per_call([&] { evaluate_code(code, base, loaded.few, outputs, patterns); }) /
+  return seconds_per_call(device_,
+                          [&] { evaluate_code(code, base, loaded.few, outputs, patterns); }) /
          static_cast<double>(loaded.few.size());
 }
 

@@ -20,12 +20,12 @@ constexpr std::int64_t few_points = 16, more_points = 96;
 constexpr double usual_tries = 15;
 
 // Of one call where that takes long.
-double seconds_of(const std::function<void()>& call) {
+double seconds_of(Device device, const std::function<void()>& call) {
   constexpr double long_enough = 0.2;
   const auto start = std::chrono::steady_clock::now();
   call();
-  const double seconds = seconds_since(start);
-  return seconds > long_enough ? seconds : seconds_per_call(call);
+  const double seconds = seconds_since(start, device);
+  return seconds > long_enough ? seconds : seconds_per_call(device, call);
 }
 
 Probe::PointsCost cost_of(const std::function<double(std::int64_t)>& seconds_for) {
@@ -97,7 +97,7 @@ class MergeProbe {
   const Probe::PointsCost& fishers(const MergeCase& one) {
     return remembered(fmt::format("Fisher {} {}", one.fisher, one.fisher_data), [&](auto points) {
       const MergeProblem few = problem(one, points);
-      return seconds_of([&] { fishers_of(few); });
+      return seconds_of(images_[0]->images.device(), [&] { fishers_of(few); });
     });
   }
 
@@ -110,7 +110,7 @@ class MergeProbe {
     return remembered(one.recipe + look, [&](std::int64_t points) {
       MergeProblem few = problem(one, points);
       if (shared) few.fishers = fishers_of(problem(one, 1));
-      return seconds_of([&] { merge(few, one.recipe, merged_); });
+      return seconds_of(images_[0]->images.device(), [&] { merge(few, one.recipe, merged_); });
     });
   }
 
@@ -120,7 +120,7 @@ class MergeProbe {
       MergeProblem few = problem(one, points);
       const auto with_epochs = [&](std::int64_t epochs) {
         few.distillation.epochs = epochs;
-        return seconds_of([&] { merge(few, "distill", merged_); });
+        return seconds_of(images_[0]->images.device(), [&] { merge(few, "distill", merged_); });
       };
       return std::max(0.0, with_epochs(3) - with_epochs(1)) / 2;
     });

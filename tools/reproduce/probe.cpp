@@ -7,6 +7,7 @@
 #include "datasets/loader.h"
 #include "engine/ops.h"
 #include "engine/optim/optimizer.h"
+#include "kernels/backend.h"
 #include "models/registry.h"
 #include "tools/reproduce/flag_values.h"
 #include "tools/runs/progress.h"
@@ -19,14 +20,15 @@ constexpr double probe_seconds = 0.2;  // for each measurement, or two calls whe
 
 }  // namespace
 
-double seconds_per_call(const std::function<void()>& call) {
+double seconds_per_call(Device device, const std::function<void()>& call) {
   call();
+  backend(device).synchronize();
   std::vector<double> times;
   double sum = 0;
   while (times.size() < 2 || sum < probe_seconds) {
     const auto start = std::chrono::steady_clock::now();
     call();
-    times.push_back(seconds_since(start));
+    times.push_back(seconds_since(start, device));
     sum += times.back();
   }
   std::sort(times.begin(), times.end());
@@ -46,7 +48,7 @@ Speed Probe::speed(const BaseModel& base) {
           : make_adam(model->named_parameters(), {.lr = 1e-3});
   Loader loader(loaded.data.train, {.batch_size = batch_size});
   const Batch batch = loader.batch(0);
-  const double step = seconds_per_call([&] {
+  const double step = seconds_per_call(device_, [&] {
     const Tensor loss = cross_entropy((*model)(batch.images), batch.labels);
     optimizer->clear_gradients();
     loss.backward();
@@ -62,8 +64,8 @@ const Probe::LoadedData& Probe::data(const std::string& name) {
   if (const auto found = data_.find(name); found != data_.end()) return found->second;
   LoadedData loaded;
   const auto start = std::chrono::steady_clock::now();
-  loaded.data = load_dataset(name, data_dir_);
-  loaded.seconds = seconds_since(start);
+  loaded.data = to(load_dataset(name, data_dir_), device_);
+  loaded.seconds = seconds_since(start, device_);
   std::vector<std::int64_t> first;
   for (std::int64_t i = 0; i < std::min(probe_images, loaded.data.test.size()); ++i)
     first.push_back(i);
@@ -76,17 +78,19 @@ const Probe::LoadedData& Probe::data(const std::string& name) {
 std::unique_ptr<Model> Probe::untrained(const BaseModel& base, std::uint64_t seed) {
   const LoadedData& loaded = data(base.dataset);
   Generator generator(seed, Stream::initialization);
-  return make_model({.name = base.model,
-                     .input = loaded.image,
-                     .classes = loaded.data.train.classes,
-                     .hidden = parse_widths(text_flag(base.flags, "hidden")),
-                     .width = base.width,
-                     .batch_norm = text_flag(base.flags, "no-batch-norm").empty()},
-                    generator);
+  auto model = make_model({.name = base.model,
+                           .input = loaded.image,
+                           .classes = loaded.data.train.classes,
+                           .hidden = parse_widths(text_flag(base.flags, "hidden")),
+                           .width = base.width,
+                           .batch_norm = text_flag(base.flags, "no-batch-norm").empty()},
+                          generator);
+  model->to(device_);
+  return model;
 }
 
 double Probe::forward_seconds(Model& model, const LoadedData& loaded) {
-  return seconds_per_call([&] { all_outputs(model, loaded.few); }) /
+  return seconds_per_call(device_, [&] { all_outputs(model, loaded.few); }) /
          static_cast<double>(loaded.few.size());
 }
 

@@ -1,4 +1,5 @@
-// How fast single runs are on one core, found by a few real steps of each.
+// How fast single runs are on one core or on a GPU, found by a few real steps of each (one by one:
+// steps that are recorded are a little faster).
 #pragma once
 
 #include <cstdint>
@@ -17,12 +18,13 @@
 
 namespace understudy::reproduce {
 
-// The median of a few calls, after one that warms up.
-double seconds_per_call(const std::function<void()>& call);
+// The median of a few calls, after one that warms up, until `device` is done.
+double seconds_per_call(Device device, const std::function<void()>& call);
 
 class Probe {
  public:
-  explicit Probe(std::filesystem::path data_dir) : data_dir_(std::move(data_dir)) {}
+  Probe(std::filesystem::path data_dir, Device device)
+      : data_dir_(std::move(data_dir)), device_(device) {}
 
   Speed speed(const BaseModel& base);
   Speed speed(const CodeSetting& setting) {
@@ -41,9 +43,9 @@ class Probe {
  private:
   // A data set, and how long it took to load: every run does.
   struct LoadedData {
-    TrainTest data;
+    TrainTest data;  // on the device
     double seconds = 0;
-    Dataset few;  // some test images
+    Dataset few;  // some test images, on the device
     Shape image;  // (H, W, C)
   };
 
@@ -57,6 +59,7 @@ class Probe {
   double judging_seconds(QueryCode& code, Model& base, const LoadedData& loaded);
 
   std::filesystem::path data_dir_;
+  Device device_;
   std::map<std::string, LoadedData> data_;
   std::map<std::string, std::map<std::string, PointsCost>> merge_costs_;  // by models, by method
 };

@@ -34,7 +34,7 @@ std::string command_of(const Setting& setting, const FinishedRun& run) {
   const json& header = run.state.header;
   const json settings = header.value("settings", json::object());
   const Plan plan = make_plan({setting}, run.out,
-                              {.device = header.value("device", "cpu"),
+                              {.device = settings.value("device", "cpu"),
                                .precision = header.value("precision", "fp32"),
                                .nondeterministic = settings.value("nondeterministic", false)});
   return plan.jobs[plan.of_setting[0]].command();

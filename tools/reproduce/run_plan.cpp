@@ -26,7 +26,8 @@ std::vector<std::string> child_environment() {
     if (text.starts_with("UNDERSTUDY_DATA_DIR="))
       names.push_back("UNDERSTUDY_DATA_DIR=" +
                       fs::absolute(text.substr(text.find('=') + 1)).string());
-    else if (!text.starts_with("UNDERSTUDY_") || text.starts_with("UNDERSTUDY_ISA="))
+    else if (!text.starts_with("UNDERSTUDY_") || text.starts_with("UNDERSTUDY_ISA=") ||
+             text.starts_with("UNDERSTUDY_CACHE=") || text.starts_with("UNDERSTUDY_CUDA_SYNC="))
       names.emplace_back(text);
   }
   return names;
