@@ -48,7 +48,8 @@ TEST_SUITE("coding") {
                  .points = 3,
                  .dataset = "mnist",
                  .model = model.describe(),
-                 .seed = 18446744073709551615u});
+                 .seed = 18446744073709551615u,
+                 .machine = "an abacus, fp32"});
     const FisherFile back = load_fisher(path, model);
     REQUIRE(back.fisher.size() == fisher.size());
     for (std::size_t t = 0; t < fisher.size(); ++t) {
@@ -61,6 +62,7 @@ TEST_SUITE("coding") {
     CHECK(back.info->dataset == "mnist");
     CHECK(back.info->model == "resnet18 1-2-3-4");
     CHECK(back.info->seed == 18446744073709551615u);
+    CHECK(back.info->machine == "an abacus, fp32");
     const Safetensors content = read_safetensors(path);
     CHECK(content.at("layer2.0.conv1.weight").shape() == Shape{3, 2, 3, 3});
     CHECK(content.find("bn1.running_mean") == nullptr);

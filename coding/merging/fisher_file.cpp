@@ -83,7 +83,8 @@ std::optional<FisherInfo> info_in(const std::map<std::string, std::string>& meta
                     .points = number<std::int64_t>(text("fisher.points"), "fisher.points"),
                     .dataset = text("fisher.dataset"),
                     .model = text("fisher.model"),
-                    .seed = number<std::uint64_t>(text("fisher.seed"), "fisher.seed")};
+                    .seed = number<std::uint64_t>(text("fisher.seed"), "fisher.seed"),
+                    .machine = metadata.contains("fisher.machine") ? text("fisher.machine") : ""};
 }
 
 }  // namespace
@@ -101,6 +102,7 @@ void save_fisher(const std::filesystem::path& path, Module& model,
                       {"fisher.dataset", info.dataset},
                       {"fisher.model", info.model},
                       {"fisher.seed", std::to_string(info.seed)},
+                      {"fisher.machine", info.machine},
                       {"fisher.model_sha256", model_checksum(model)},
                       {"format", "pt"}};
   write_safetensors(path, content);

@@ -19,6 +19,7 @@ struct FisherInfo {
   std::string dataset;     // whose points
   std::string model;       // Model::describe()
   std::uint64_t seed = 0;  // of the points, and of labels that were sampled
+  std::string machine;     // that computed it, with the precision; empty where a file does not say
 };
 
 // A safetensors file: a tensor for each parameter by its name, in PyTorch's order of axes; `info`

@@ -66,15 +66,18 @@ void write_fisher(int argc, char** argv) {
                .points = points,
                .dataset = common.dataset,
                .model = model->describe(),
-               .seed = common.seed});
+               .seed = common.seed,
+               .machine = machine(common)});
   if (explain) print_difference(explain_difference({model.get()}, nullptr, {fisher}), {base});
-  json_output.write({{"program", "merge_models fisher"},
-                     {"file", file},
-                     {"fisher", kind},
-                     {"points", points},
-                     {"dataset", common.dataset},
-                     {"model", model->describe()},
-                     {"seconds", seconds}});
+  nlohmann::json result = {{"program", "merge_models fisher"},
+                           {"file", file},
+                           {"fisher", kind},
+                           {"points", points},
+                           {"dataset", common.dataset},
+                           {"model", model->describe()},
+                           {"seconds", seconds}};
+  result.update(accelerator(common));
+  json_output.write(result);
   fmt::print("{}: {} Fisher information of {} tensors on {} points of {}, {:.2f} s\n", file, kind,
              fisher.size(), points, common.dataset, seconds);
 }

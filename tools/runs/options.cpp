@@ -97,7 +97,8 @@ Options::Options(ProgramText text, CommonOptions defaults, const std::vector<std
         "on cuda: also algorithms whose last bits differ from run to run");
     if (has("no-graph"))
       add("no-graph", &common.no_graph,
-          "on cuda: launch each step's kernels one by one, for debugging; the same bits")
+          "on cuda: launch each step's kernels one by one, for debugging; the same bits (a CPU "
+          "always does)")
           .free();
   }
   if (has("out")) add("out", &common.out, "folder of the run; empty: write no files").free();
@@ -249,6 +250,11 @@ std::string machine(const CommonOptions& common) {
   return fmt::format("{} {}, {}{}{}", to_string(common.device), backend(common.device).describe(),
                      common.precision, common.nondeterministic ? ", nondeterministic" : "",
                      common.no_graph ? ", without graphs" : "");
+}
+
+nlohmann::json accelerator(const CommonOptions& common) {
+  if (common.device == Device{}) return nlohmann::json::object();
+  return {{"accelerator", backend(common.device).describe()}, {"precision", common.precision}};
 }
 
 std::vector<std::string> split_list(const std::string& text, const char* flag) {

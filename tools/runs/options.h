@@ -44,6 +44,9 @@ struct CommonOptions {
 };
 // What computes, for a line of text: "avx2", or "cuda:0 NVIDIA H200, ..., tf32".
 std::string machine(const CommonOptions& common);
+// {"accelerator": what it is, with the versions that results depend on, "precision"}; empty for the
+// CPU, which instruction set and threads describe.
+nlohmann::json accelerator(const CommonOptions& common);
 
 // One flag: where its value goes and what it may be. The limits are also shown by --help.
 class Setting {

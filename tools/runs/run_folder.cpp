@@ -156,14 +156,8 @@ json RunFolder::build() const {
                 {"instruction_set", instruction_set()},
                 {"threads", options_.common.threads},
                 {"device", to_string(options_.common.device)}};
-  build.update(accelerator());
+  build.update(accelerator(options_.common));
   return build;
-}
-
-json RunFolder::accelerator() const {
-  const CommonOptions& common = options_.common;
-  if (common.device == Device{}) return json::object();
-  return {{"accelerator", backend(common.device).describe()}, {"precision", common.precision}};
 }
 
 void RunFolder::continue_run(const json& header) {
@@ -245,7 +239,7 @@ void RunFolder::truncate_metrics(std::int64_t epoch) {
 void RunFolder::finish(json result) {
   result["program"] = options_.program().name;
   result["settings"] = options_.identity();
-  result.update(accelerator());
+  result.update(accelerator(options_.common));
   if (writes()) write_json(path_ / "result.json", result);
   json_output_.write(result);
 }

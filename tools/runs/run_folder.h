@@ -61,9 +61,6 @@ class RunFolder {
  private:
   void lock();
   nlohmann::json build() const;
-  // {"accelerator": what it is, with the versions that results depend on, "precision"}; empty for
-  // the CPU, which instruction set and threads describe.
-  nlohmann::json accelerator() const;
   void continue_run(const nlohmann::json& header);
 
   Options& options_;
