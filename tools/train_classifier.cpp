@@ -225,8 +225,9 @@ void train_classifier(int argc, char** argv) {
       ++position.step;
       if (sums.due()) read_sums();
       update_seconds();
-      progress.update(position.step, fmt::format("epoch {}/{}  loss {:.4f}", position.epoch + 1,
-                                                 common.epochs, tally.loss / tally.seen));
+      std::string now = fmt::format("epoch {}/{}", position.epoch + 1, common.epochs);
+      if (tally.seen > 0) now += fmt::format("  loss {:.4f}", tally.loss / tally.seen);
+      progress.update(position.step, now);
       stop_if_interrupted();
     }
     ++position.epoch;

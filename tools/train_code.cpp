@@ -209,8 +209,9 @@ void train_code(int argc, char** argv) {
       ++position.step;
       if (sums.due()) read_sums();
       tally.seconds = seconds_before + seconds_since(start);
-      progress.update(position.step, fmt::format("epoch {}/{}  loss {:.4f}", position.epoch + 1,
-                                                 common.epochs, tally.loss / tally.steps));
+      std::string now = fmt::format("epoch {}/{}", position.epoch + 1, common.epochs);
+      if (tally.steps > 0) now += fmt::format("  loss {:.4f}", tally.loss / tally.steps);
+      progress.update(position.step, now);
       stop_if_interrupted();
     }
     ++position.epoch;
