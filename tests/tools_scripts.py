@@ -79,6 +79,18 @@ class Scripts(unittest.TestCase):
                          [[part, "not run: there is no GPU here"]
                           for part in ("parity", "sanitizer", "bench", "compare", "train")])
 
+    def test_gpu_check_fails_when_a_part_finds_something(self):
+        self.pretend("nvidia-smi", "echo a pretended GPU")
+        out = self.folder / "check"
+        for status, words in (("0", "memcheck: 8 files of tests clean, 0 not finished"),
+                              ("99", "memcheck: 0 files of tests clean")):
+            self.pretend("compute-sanitizer", f'case "$2" in memcheck) exit {status};; esac')
+            result = self.run_script("gpu_check", "--out", out, "sanitizer", "table")
+            self.assertEqual(result.returncode, int(status != "0"), result.stderr)
+            self.assertIn(words, result.stdout)
+            self.assertIn("racecheck: 8 files of tests clean", result.stdout)
+        self.assertIn(f"{out}/memcheck-gather.log", result.stdout)
+
     def count(self, cases, status="0"):
         path = self.folder / "results.xml"
         path.write_text(f"<testsuite>{cases}</testsuite>")
