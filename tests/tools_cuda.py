@@ -10,11 +10,31 @@ import signal
 import struct
 import unittest
 
-from programs import PATIENCE, InFolder, lines_of, run, shapes, start, wait_for
+from programs import BIN, PATIENCE, InFolder, lines_of, run, shapes, start, wait_for
 
 MLP = ["--dataset", "fashion-mnist", "--hidden", 16, "--batch-size", 100, "--epochs", 2]
 CONV = ["--dataset", "image-folder", "--image-size", 8, "--model", "resnet18", "--width", 2, "--augment",
         "crop-flip", "--batch-size", 20, "--epochs", 2, "--optimizer", "sgd", "--momentum", 0.9, "--lr", 0.05]
+
+EXPERIMENT = """title = "A small one"
+source = "nobody"
+[base.mlp]
+hidden = [16]
+epochs = 1
+[[grid]]
+dataset = "fashion-mnist"
+base = "mlp"
+code = "parity-sum"
+epochs = 1
+validation = 3000
+batch-size = 300
+[[comparison]]
+dataset = "fashion-mnist"
+base = "mlp"
+codes = ["mean", "replication"]
+k = 2
+r = 1
+"""
 
 
 def write_pictures(folder):
@@ -112,12 +132,50 @@ class Cuda(InFolder):
         for device in ("cpu", "cuda"):
             rows[device] = self.train(
                 device, "--models", ",".join(map(str, models)), "--datasets",
-                "fashion-mnist,fashion-mnist", "--method", "average,coin,regmean,refit", "--points", 100,
-                "--device", device, program="merge_models")[1]
-        self.assertEqual(len(rows["cuda"]), 4)
+                "fashion-mnist,fashion-mnist", "--method", "average,coin,regmean,kfac,refit,distill",
+                "--points", 100, "--distill-epochs", 2, "--device", device, program="merge_models")[1]
+        self.assertEqual(len(rows["cuda"]), 6)
         for ours, theirs in zip(rows["cuda"], rows["cpu"]):
             self.assertAlmostEqual(ours["normalised_decoding_accuracy"],
                                    theirs["normalised_decoding_accuracy"], delta=1)
+
+    def test_fisher_information_of_one_device_serves_on_another(self):
+        models = [self.train(f"model{i}", *MLP, "--seed", i)[0] for i in (1, 2)]
+        files = []
+        for model in models:
+            files.append(self.folder / f"{model.name}.safetensors")
+            done = run("merge_models", "fisher", "--base", model, "--dataset", "fashion-mnist", "--points", 50,
+                       "--file", files[-1], "--device", "cuda", "--json", "-")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            result = json.loads(done.stdout[:done.stdout.rindex("}") + 1])
+            self.assertIn("emulated GPU", result["accelerator"])
+            self.assertIn("fp32", shapes(files[-1])[1]["fisher.machine"])
+        self.train("merged", "--models", ",".join(map(str, models)), "--fishers", ",".join(map(str, files)),
+                   "--datasets", "fashion-mnist,fashion-mnist", "--method", "coin", program="merge_models")
+
+    def test_reproduce_measures_and_runs_there(self):
+        experiment = self.folder / "small.toml"
+        experiment.write_text(EXPERIMENT)
+        flags = [experiment, "--out", self.folder / "out", "--device", "cuda"]
+        plan = run("reproduce", *flags, "--plan")
+        self.assertEqual(plan.returncode, 0, plan.stderr)
+        self.assertIn("3 runs to do, 1 at once", plan.stdout)
+        done = run("reproduce", *flags, "--precision", "tf32")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("2 of 2 settings", done.stdout)
+        lines = [json.loads(line) for line in (self.folder / "out" / "results.jsonl").read_text().splitlines()]
+        for line in lines:
+            self.assertIn("emulated GPU", line["machine" if line["kind"] == "experiment" else "accelerator"])
+            self.assertIn("tf32", json.dumps(line))
+
+    @unittest.skipUnless((BIN / "bench_kernels").exists(), "built without Google Benchmark")
+    def test_bench_kernels(self):
+        for precision in ("fp32", "tf32", "bf16"):
+            done = run("bench_kernels", "--device", "cuda", "--precision", precision,
+                       "--benchmark_min_time=0.001", "--benchmark_filter=matmul/M64_N200_K784|decode/mlp")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"cuDNN 9.19.0, {precision}", done.stderr)
+            self.assertIn("2 benchmarks, every result right", done.stderr)
 
     def test_bench_steps(self):
         done = run("bench_steps", "--workload", "mlp", "--device", "cuda", "--rounds", 1, "--steps", 2)
