@@ -23,7 +23,8 @@ class Optimizer {
   // first is for the host, before each run: it counts the step and brings its values (learning rate,
   // bias corrections) to the device, for those parameters that the step before updated. The second
   // belongs to the work. Done eagerly, it sees which parameters have gradients, and puts right what
-  // was prepared for others; recorded, it goes on to update those of the day of the recording.
+  // was prepared for others; recorded, it goes on to update those of the day of the recording. Each
+  // prepare_step() is for one run that succeeds: after one that threw, the step has been counted.
   void prepare_step();
   void apply_step();
   void clear_gradients();
