@@ -56,6 +56,7 @@ CudaBackend::CudaBackend(int device)
     : stream_(checked_device(device)),
       memory_stream_(device),
       memory_pools_(attribute(cudaDevAttrMemoryPoolsSupported, device) != 0),
+      staging_(stream_),
       products_(std::make_unique<Products>(stream_)),
       convolutions_(std::make_unique<Convolutions>(stream_)) {}
 

@@ -13,6 +13,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/staging.h"
 
 namespace understudy::cuda {
 
@@ -150,6 +151,7 @@ class CudaBackend final : public Backend {
   bool memory_pools_;     // whether this GPU takes them in the order of a stream
   Event before_recording_;
   Numerics numerics_;
+  Staging staging_;
   Workspace workspace_{*this};
   std::unique_ptr<Products> products_;
   std::unique_ptr<Convolutions> convolutions_;

@@ -59,12 +59,10 @@ void CudaBackend::to_host(void* host, const void* device, std::size_t bytes) {
   stream_.synchronize();
 }
 
-// CUDA has read ordinary host memory when the call returns.
 void CudaBackend::from_host(void* device, const void* host, std::size_t bytes) {
   if (bytes == 0) return;
   check_not_recording("brings values to the device");
-  UNDERSTUDY_CUDA(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.use()));
-  stream_.finish_launch();
+  staging_.copy(device, host, bytes);
 }
 
 void CudaBackend::synchronize() {

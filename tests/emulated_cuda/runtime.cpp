@@ -2,6 +2,7 @@
 // the orders that the vendor's rules allow; nothing is run before somebody waits for it.
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -283,12 +284,17 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (kind == cudaMemcpyDefault || kind == cudaMemcpyHostToHost ||
       (bytes > 0 && (owns(to, bytes) != to_device || owns(from, bytes) != from_device)))
     return give(cudaErrorInvalidValue);
-  if (from_device || stream->recorded != nullptr)
-    return enqueue(stream, [=] { std::memcpy(to, from, bytes); });
-  const auto* first = static_cast<const char*>(from);
-  return enqueue(stream, [to, staged = std::vector<char>(first, first + bytes)] {
-    if (!staged.empty()) std::memcpy(to, staged.data(), staged.size());
-  });
+  // Also of memory that is not pinned, which CUDA may read before the call returns or after it.
+  return enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+}
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+  *memory = std::malloc(bytes);
+  return *memory == nullptr ? give(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* memory) {
+  static_cast<void>(drain());
+  std::free(memory);
+  return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t stream) {
   if (bytes > 0 && !owns(memory, bytes)) return give(cudaErrorInvalidValue);
