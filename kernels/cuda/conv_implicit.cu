@@ -107,7 +107,7 @@ __device__ Quad<T> load_filters(const WindowProduct<T>& p, int k, Place at) {
 }
 
 template <class T, int Q, class FilterOrder, bool quads>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, Q == 2 ? 2 : 1)
     window_product(WindowProduct<T> p, int columns_of_tiles) {
   __shared__ TilePiece<T, Q> images[2], filters[2];
   const std::int64_t first_row =

@@ -60,7 +60,9 @@ __device__ T image_element(const GradientProduct<T>& g, const ResultPixel& pixel
 }
 
 template <class T, int Q, bool quads, bool squares>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, Q == 2                                ? 2
+                                                 : sizeof(T) == 4 && quads && !squares ? 4
+                                                                                       : 1)
     gradient_product(GradientProduct<T> g, int columns_of_tiles) {
   __shared__ TilePiece<T, Q> gradients[2], images[2];
   const int first_row = static_cast<int>(blockIdx.x) / columns_of_tiles * (Q * tile_unit);
@@ -201,6 +203,13 @@ __global__ void add_splits(T* out, const T* sums, std::int64_t count, int splits
   });
 }
 
+// Whether tiles are 128 x 128 where the memory is aligned.
+bool takes_large_tiles(std::int64_t K, std::int64_t C, std::int64_t places, std::size_t element,
+                       bool squares) {
+  return element == sizeof(float) && !squares && K % quad_size == 0 && C % quad_size == 0 &&
+         K > tile_unit && places > tile_unit;
+}
+
 // How the sum is shared: parts of so many pixels (samples with squares), so many parts.
 struct Splits {
   std::int64_t size, count;
@@ -208,13 +217,16 @@ struct Splits {
 Splits splits_of(const ConvShape& s, std::size_t element, bool squares) {
   const std::int64_t filters = s.K * s.R * s.S * s.C, all = squares ? s.N : s.N * s.P * s.Q;
   if (filters == 0 || all == 0) return {all, 1};
-  // Enough blocks for some 130 multiprocessors four times over, parts that are worth their sums, and
-  // at most 64 MiB of those.
-  constexpr std::int64_t enough = 512, shortest = 128, most_bytes = 64 << 20;
-  const std::int64_t tiles = divide_up(s.K, tile_unit) * divide_up(filters / s.K, tile_unit);
+  // As many blocks as run at once on some 130 multiprocessors, two on each of large tiles and four of
+  // small ones, parts that are worth their sums, and at most 64 MiB of those.
+  constexpr std::int64_t shortest = 128, most_bytes = 64 << 20;
+  const std::int64_t places = filters / s.K;
+  const bool large = takes_large_tiles(s.K, s.C, places, element, squares);
+  const std::int64_t side = large ? 2 * tile_unit : tile_unit, enough = large ? 264 : 528;
+  const std::int64_t tiles = divide_up(s.K, side) * divide_up(places, side);
   const std::int64_t bytes = filters * static_cast<std::int64_t>(element);
   const std::int64_t wanted =
-      std::min({divide_up(enough, tiles), squares ? all : divide_up(all, shortest),
+      std::min({std::max<std::int64_t>(1, enough / tiles), squares ? all : divide_up(all, shortest),
                 std::max<std::int64_t>(1, most_bytes / bytes)});
   const std::int64_t size = divide_up(all, wanted);
   return {size, divide_up(all, size)};
@@ -274,7 +286,7 @@ void launch_product(const Stream& stream, const GradientProduct<T>& g, std::int6
   bool quads = takes_quads(g.x, g.C);
   for (int d = 0; d < g.gradients; ++d) quads = quads && takes_quads(g.dy[d], g.K);
   if constexpr (std::is_same_v<T, float> && !squares) {
-    if (quads && g.K > tile_unit && g.places > tile_unit)
+    if (quads && takes_large_tiles(g.K, g.C, g.places, sizeof(T), squares))
       return launch_tiles<T, 2, squares>(stream, g, splits, quads);
   }
   launch_tiles<T, 1, squares>(stream, g, splits, quads);

@@ -3,7 +3,7 @@
 // shared memory, two of each, so that one is filled while the other is used; thread (ty, tx) of
 // 16 × 16 keeps Q × Q squares of 4 × 4 sums.
 //
-// Bound by arithmetic for Q = 2: of one step, 32 multiply-adds take 4 reads of 16 bytes a thread.
+// Bound by arithmetic for Q = 2: of one step, 64 multiply-adds take 4 reads of 16 bytes a thread.
 #pragma once
 
 #include "kernels/cuda/launch.h"
@@ -28,7 +28,7 @@ __device__ T multiply_add(T a, T b, T c) {
 #endif
 }
 
-// [step][row or column]. The pad lets the transposed stores of a warp fall on other banks.
+// [step][row or column]. The pad spreads the transposed stores of a warp over more banks.
 template <class T, int Q>
 struct TilePiece {
   Quad<T> at[tile_depth][Q * tile_quads + 1];

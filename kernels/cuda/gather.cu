@@ -80,6 +80,7 @@ __global__ void __launch_bounds__(block_threads)
     }
     if (matches) match[before - 1] = base + thread;
     __syncthreads();
+    // The same in all threads. What was read here is written again behind the next round's barriers.
     if (total > 0 && match[0] < mine) return;
     for (int m = 0; m < total; ++m) {
       const T* const from = rows + match[m] * columns;

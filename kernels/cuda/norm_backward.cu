@@ -41,7 +41,8 @@ __global__ void __launch_bounds__(block_threads, blocks_of_sums<T>)
     std::int64_t row = range.begin + at.y;
     while (row < range.end) {
       T few[width] = {}, few_products[width] = {};
-#pragma unroll 2
+      // Not unrolled: two rows need more registers than a thread has.
+#pragma unroll 1
       for (int r = 0; r < batch_norm::rows_per_sum && row < range.end; ++r, row += down) {
         const std::int64_t i = row * s.C + at.channel;
         T g[width], centred[width];

@@ -20,11 +20,11 @@ namespace {
 constexpr std::int64_t enough_blocks = 512;
 
 // The threads that have a row, and the parts that it is cut into.
-struct RowTeam {
+struct PartTeam {
   int size;
   std::int64_t parts, part_size;
 
-  RowTeam(std::int64_t kept, std::int64_t reduced) : parts(1), part_size(reduced) {
+  PartTeam(std::int64_t kept, std::int64_t reduced) : parts(1), part_size(reduced) {
     const std::int64_t quads = (reduced + quad_size - 1) / quad_size;
     size = quads <= 16 * warp_size ? std::min(power_of_two(quads), warp_size) : block_threads;
     if (size < block_threads) return;
@@ -115,13 +115,13 @@ void reduce_all(const Stream& stream, Workspace& workspace, const ReductionAxes&
     if (p.part_count > 1)
       reduce_columns<Op>(stream, second_stage(p, true), ColumnTeam(inner, p.part_count));
   } else {
-    const RowTeam team(kept, reduced);
+    const PartTeam team(kept, reduced);
     p.part_size = team.part_size;
     p.part_count = team.parts;
     make_parts();
     reduce_rows<Op>(stream, p, team.size);
     if (p.part_count > 1)
-      reduce_rows<Op>(stream, second_stage(p, false), RowTeam(kept, p.part_count).size);
+      reduce_rows<Op>(stream, second_stage(p, false), PartTeam(kept, p.part_count).size);
   }
 }
 
