@@ -90,6 +90,19 @@ class Scripts(unittest.TestCase):
             self.assertIn(words, result.stdout)
             self.assertIn("racecheck: 8 files of tests clean", result.stdout)
         self.assertIn(f"{out}/memcheck-gather.log", result.stdout)
+        # Tests that found no GPU of use have not passed.
+        self.pretend("compute-sanitizer", 'echo "MESSAGE: [skipped] the driver is too old"')
+        result = self.run_script("gpu_check", "--out", out, "sanitizer", "table")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        # A part that ends early does not end the others.
+        result = self.run_script("gpu_check", "--out", out, "parity", "train", "table")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stdout, "parity +(ended early|failed)")
+        self.assertIn("train      failed", result.stdout)
+        self.pretend("nvidia-smi", "echo No devices were found; exit 6")
+        result = self.run_script("gpu_check", "--out", out, "parity", "table")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("not run: there is no GPU here", result.stdout)
 
     def count(self, cases, status="0"):
         path = self.folder / "results.xml"
