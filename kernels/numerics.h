@@ -10,7 +10,7 @@ namespace understudy {
 // losses, reductions, optimisers) is float32 whatever this says, and sums are float32 or wider.
 enum class Precision : std::uint8_t {
   fp32,  // true float32
-  tf32,  // factors rounded to 10 bits of mantissa on their way into tensor cores
+  tf32,  // factors rounded or cut to 10 bits of mantissa on their way into tensor cores
   bf16,  // factors rounded to bfloat16, 7 bits of mantissa
 };
 const char* to_string(Precision precision);

@@ -109,8 +109,8 @@ TEST_SUITE("cuda") {
         const cuda::Plans plans = plans_in(here);
         REQUIRE(plans.size() == 1);
         CHECK(plans.begin()->first ==
-              "emulated GPU; cuDNN 9.19.0; fp32, deterministic; forward N2 H5 W6 C4 K8 R3 S3 "
-              "stride 1x1 padding 1x1 dilation 1x1");
+              "emulated GPU; cuDNN 9.19.0, cuBLASLt 13.1.1, own 1; fp32, deterministic; forward N2 "
+              "H5 W6 C4 K8 R3 S3 stride 1x1 padding 1x1 dilation 1x1");
         CHECK(to_string(plans.begin()->second) == fmt::format("library {} 3", fastest));
       }
       Run next(here);
@@ -271,6 +271,22 @@ TEST_SUITE("cuda") {
     another->conv2d(y, c.x, c.w, c.s.conv, {});
     const auto work = another->end_recording();
     CHECK(emulated::library_counts().last_convolution != 1);
+  }
+
+  TEST_CASE("cuda: an algorithm that ends in an error is not chosen, and the others are measured") {
+    const TemporaryFolder folder;
+    const Case c(small);
+    for (const int fastest : {1, 7}) {
+      const Manners manners({.broken = 1, .fastest = fastest});
+      const std::filesystem::path here = folder.path() / std::to_string(fastest);
+      Run run(here);
+      c.check_forward(*run);
+      const cuda::Plans plans = plans_in(here);
+      REQUIRE(plans.size() == 1);
+      CHECK((to_string(plans.begin()->second) == "library 7 3") == (fastest == 7));
+      CHECK(to_string(plans.begin()->second) != "library 1 3");
+      c.check_forward(*run);
+    }
   }
 
   // x · (1 + 2^-12) is exact in float32, and x in tf32.

@@ -14,12 +14,12 @@ namespace {
 // No file in the user's cache of what was fastest in a test. Before the first backend is made.
 const bool memory_only = setenv("UNDERSTUDY_CACHE", "", 1) == 0;
 
-// What rounding factors and, in bf16, results costs besides.
+// What rounding factors (a GPU may cut off tf32's bits instead) and, in bf16, results costs besides.
 template <class T>
 double bound(Precision precision) {
   const double sum = 3e-5 * rounding<T> / rounding<float>;
   if (sizeof(T) == sizeof(double)) return sum;
-  return precision == Precision::fp32 ? sum : precision == Precision::tf32 ? 3e-3 : 4e-2;
+  return precision == Precision::fp32 ? sum : precision == Precision::tf32 ? 6e-3 : 4e-2;
 }
 
 template <class T>

@@ -83,7 +83,7 @@ TEST_SUITE("cuda") {
   }
 
   // 1 + 2^-9 is a float32, rounds to 1 in bf16, and keeps its last bit in tf32; 1 + 2^-12 is lost in
-  // tf32, too. Sums are wider than that in each.
+  // tf32, too, unless the library chose not to use it, as it may. Sums are wider than that in each.
   TEST_CASE("cuda: each precision is what its name says") {
     if (skipped()) return;
     const auto product_of_ones = [](Precision precision, float x) {
@@ -101,7 +101,8 @@ TEST_SUITE("cuda") {
     const float ninth = 1 + 1.0f / 512, twelfth = 1 + 1.0f / 4096;
     CHECK(product_of_ones(Precision::fp32, twelfth) == twelfth);
     CHECK(product_of_ones(Precision::tf32, ninth) == ninth);
-    CHECK(product_of_ones(Precision::tf32, twelfth) == 1);
+    const float rounded = product_of_ones(Precision::tf32, twelfth);
+    CHECK((rounded == 1 || rounded == twelfth));
     CHECK(product_of_ones(Precision::bf16, ninth) == 1);
   }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/check.h"
 #include "kernels/cuda/convolution.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/products.h"
@@ -56,7 +57,7 @@ void Convolutions::choose(Entry& entry, const ConvCall<float>& call, const ConvM
   const std::vector<ConvPlan> ways = entry.ways();
   entry.plan = ways.front();
   if (entry.conv == nullptr) return;
-  const std::string key = key_of(entry.problem);
+  const std::string key = key_of(entry.problem, means);
   const auto kept = cache_.find(key);
   if (kept && std::find(ways.begin(), ways.end(), *kept) != ways.end())
     entry.plan = *kept;
@@ -78,27 +79,43 @@ bool Convolutions::measure(Entry& entry, const std::vector<ConvPlan>& ways,
   tried.finish = {};
   void* const working = static_cast<std::byte*>(memory.get()) + result;
 
-  const Event begin = make_timing_event(), end = make_timing_event();
+  entry.plan = ConvPlan{};  // which every shape has, should nothing else work
   float fastest = std::numeric_limits<float>::infinity();
   for (const ConvPlan& way : ways) {
-    // The first run loads code and warms caches.
-    if (!compute(entry, way, tried, means, working)) continue;
-    for (int round = 0; round < rounds; ++round) {
-      UNDERSTUDY_CUDA(cudaEventRecord(begin.get(), stream_.use()));
-      for (int run = 0; run < runs_a_round; ++run) compute(entry, way, tried, means, working);
-      UNDERSTUDY_CUDA(cudaEventRecord(end.get(), stream_.use()));
-      UNDERSTUDY_CUDA(cudaEventSynchronize(end.get()));
-      float milliseconds = 0;
-      UNDERSTUDY_CUDA(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
-      if (milliseconds < fastest) {
-        fastest = milliseconds;
-        entry.plan = way;
-      } else if (round > 0 && milliseconds > hopeless * fastest) {
-        break;
-      }
+    float milliseconds = fastest;
+    try {
+      milliseconds = least_milliseconds(entry, way, tried, means, working, fastest);
+    } catch (const Error&) {
+      stream_.synchronize();  // throws when the device is lost, and not only this way unusable
+      continue;
     }
+    if (milliseconds >= fastest) continue;
+    fastest = milliseconds;
+    entry.plan = way;
   }
   return true;
+}
+
+// Of some runs of one way; infinite when the library refuses it. Ends early when it cannot be less
+// than `fastest`.
+float Convolutions::least_milliseconds(Entry& entry, const ConvPlan& way,
+                                       const ConvCall<float>& call, const ConvMeans& means,
+                                       void* working, float fastest) {
+  float least = std::numeric_limits<float>::infinity();
+  // The first run loads code and warms caches.
+  if (!compute(entry, way, call, means, working)) return least;
+  const Event begin = make_timing_event(), end = make_timing_event();
+  for (int round = 0; round < rounds; ++round) {
+    UNDERSTUDY_CUDA(cudaEventRecord(begin.get(), stream_.use()));
+    for (int run = 0; run < runs_a_round; ++run) compute(entry, way, call, means, working);
+    UNDERSTUDY_CUDA(cudaEventRecord(end.get(), stream_.use()));
+    UNDERSTUDY_CUDA(cudaEventSynchronize(end.get()));
+    float milliseconds = 0;
+    UNDERSTUDY_CUDA(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
+    least = std::min(least, milliseconds);
+    if (round > 0 && milliseconds > hopeless * std::min(fastest, least)) break;
+  }
+  return least;
 }
 
 }  // namespace understudy::cuda

@@ -1,6 +1,7 @@
 // The ways to compute a convolution: kernels of our own, one product of matrices, the library.
 #include <limits>
 
+#include "kernels/check.h"
 #include "kernels/cuda/conv_implicit.h"
 #include "kernels/cuda/convolution.h"
 #include "kernels/cuda/cuda_backend.h"
@@ -143,12 +144,18 @@ bool Convolutions::fuses(Entry& entry, const ConvOffer& offer, const ConvCall<fl
   if (!memory) return false;
   auto* const y = static_cast<float*>(memory.get());
   UNDERSTUDY_CUDA(cudaMemsetAsync(y, 0, result, stream_.use()));
-  if (!entry.conv->run_fused(offer, call.a, call.b, y, std::numeric_limits<float>::quiet_NaN(),
-                             call.finish.bias, nullptr,
-                             static_cast<std::byte*>(memory.get()) + result))
-    return false;
   float first = 0;
-  UNDERSTUDY_CUDA(cudaMemcpyAsync(&first, y, sizeof first, cudaMemcpyDeviceToHost, stream_.use()));
+  try {
+    if (!entry.conv->run_fused(offer, call.a, call.b, y, std::numeric_limits<float>::quiet_NaN(),
+                               call.finish.bias, nullptr,
+                               static_cast<std::byte*>(memory.get()) + result))
+      return false;
+    UNDERSTUDY_CUDA(
+        cudaMemcpyAsync(&first, y, sizeof first, cudaMemcpyDeviceToHost, stream_.use()));
+  } catch (const Error&) {
+    stream_.synchronize();  // throws when the device is lost
+    return false;
+  }
   stream_.synchronize();
   entry.fused = first != first;
   return *entry.fused;

@@ -6,6 +6,7 @@
 #include "kernels/check.h"
 #include "kernels/cuda/conv_implicit.h"
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/products.h"
 #include "kernels/dispatch.h"
 
 namespace understudy::cuda {
@@ -65,8 +66,12 @@ std::string Convolutions::describe() const {
   return library_ == nullptr ? "no cuDNN" : library_->describe();
 }
 
-std::string Convolutions::key_of(const ConvProblem& problem) const {
-  return plan_key(gpu_, describe(), problem);
+std::string Convolutions::key_of(const ConvProblem& problem, const ConvMeans& means) const {
+  // Counted on when a kernel of ours becomes faster or slower, so that it is measured again.
+  constexpr int own_version = 1;
+  const std::string competitors =
+      fmt::format("{}, {}, own {}", describe(), means.products.describe(), own_version);
+  return plan_key(gpu_, competitors, problem);
 }
 
 Convolutions::Entry& Convolutions::entry_of(const ConvCall<float>& call, const ConvMeans& means) {
@@ -113,6 +118,7 @@ void Convolutions::run(const ConvCall<T>& call, const ConvMeans& means) {
     own(call, bytes == 0 ? nullptr : means.scratch.get(bytes));
   };
   const std::scoped_lock lock(mutex_);
+  static_cast<void>(stream_.use());  // the libraries want their device to be the current one
   if constexpr (std::is_same_v<T, float>) {
     if (automatic && takes_library(call.a) && takes_library(call.b) && takes_library(call.out)) {
       Entry& entry = entry_of(call, means);

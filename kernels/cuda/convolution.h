@@ -95,7 +95,7 @@ class Convolutions {
   };
   using Key = std::array<std::int64_t, 16>;
 
-  std::string key_of(const ConvProblem& problem) const;
+  std::string key_of(const ConvProblem& problem, const ConvMeans& means) const;
   template <class T>
   void run(const ConvCall<T>& call, const ConvMeans& means);
   Entry& entry_of(const ConvCall<float>& call, const ConvMeans& means);
@@ -104,6 +104,8 @@ class Convolutions {
   void choose(Entry& entry, const ConvCall<float>& call, const ConvMeans& means);
   bool measure(Entry& entry, const std::vector<ConvPlan>& ways, const ConvCall<float>& call,
                const ConvMeans& means);
+  float least_milliseconds(Entry& entry, const ConvPlan& way, const ConvCall<float>& call,
+                           const ConvMeans& means, void* working, float fastest);
 
   // conv_ways.cpp. compute() takes any way; false when the library refuses after all. `room`: bytes_for().
   std::size_t bytes_for(const Entry& entry, const ConvPlan& plan) const;

@@ -2,8 +2,9 @@
 // cpu/; .cu where there is device code in it.
 //
 // Everything goes into one stream, in the order of the calls, so memory that is released may be used
-// again at once. Sums are made in an order that depends on shapes alone, without atomics: the same
-// call gives the same bits.
+// again at once. Sums are made in an order that depends on shapes alone, without atomics: unless
+// numerics() allow otherwise, the same call gives the same bits within a process, for memory of the
+// same alignment. One thread at a time: all calls share one working memory.
 #pragma once
 
 #include <cstdint>

@@ -82,9 +82,16 @@ void Workspace::Free::operator()(void* memory) const { backend->release(memory, 
 
 void* Workspace::get(std::size_t bytes) {
   if (bytes <= bytes_) return blocks_.back().get();
-  const std::size_t size = std::max(bytes, 2 * bytes_);
+  std::size_t size = std::max(bytes, 2 * bytes_);
   blocks_.reserve(blocks_.size() + 1);
-  blocks_.emplace_back(backend_.allocate(size), Free{&backend_, size});
+  void* block = nullptr;
+  try {
+    block = backend_.allocate(size);
+  } catch (const Error&) {
+    size = bytes;  // where there is no room for what may come
+    block = backend_.allocate(size);
+  }
+  blocks_.emplace_back(block, Free{&backend_, size});
   bytes_ = size;
   return blocks_.back().get();
 }

@@ -43,10 +43,10 @@ bool write_all(int file, std::string_view text) {
     if (written <= 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }
-  return ::fsync(file) == 0;
+  return true;
 }
 
-// Whole or not at all.
+// Whole or not at all, but for a machine that loses power: what is left then is no plan, and ignored.
 void write_file(const fs::path& file, std::string_view text) {
   std::error_code error;
   fs::create_directories(file.parent_path(), error);

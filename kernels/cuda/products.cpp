@@ -60,12 +60,12 @@ struct Products::Problem {
   bool a_rows = true, b_rows = true;
   std::int64_t a_ld = 0, b_ld = 0;
   bool bias = false, relu = false;  // that the library may do
-  std::uint32_t a_alignment = 0, b_alignment = 0, out_alignment = 0;
+  std::uint32_t a_alignment = 0, b_alignment = 0, out_alignment = 0, bias_alignment = 0;
 
-  using Key = std::array<std::int64_t, 15>;
+  using Key = std::array<std::int64_t, 16>;
   Key key() const {
-    return {M,    N,    K,    factors, result,      compute,     a_rows,       b_rows,
-            a_ld, b_ld, bias, relu,    a_alignment, b_alignment, out_alignment};
+    return {M,    N,    K,    factors, result,      compute,     a_rows,        b_rows,
+            a_ld, b_ld, bias, relu,    a_alignment, b_alignment, out_alignment, bias_alignment};
   }
 };
 
@@ -149,7 +149,12 @@ bool Products::keeps_nan(const Problem& p, const Plan& plan, const void* left, c
                          void* spare) {
   const std::size_t bytes = p.result == CUDA_R_64F ? sizeof(double) : sizeof(float);
   UNDERSTUDY_CUDA(cudaMemsetAsync(spare, 0, bytes, stream_.use()));
-  run(p, plan, std::numeric_limits<double>::quiet_NaN(), left, right, 0, spare);
+  try {
+    run(p, plan, std::numeric_limits<double>::quiet_NaN(), left, right, 0, spare);
+  } catch (const Error&) {
+    stream_.synchronize();  // throws when the device is lost, and not only this algorithm unusable
+    return false;
+  }
   double first = 0;
   float first32 = 0;
   void* const to = p.result == CUDA_R_64F ? static_cast<void*>(&first) : &first32;
@@ -203,8 +208,10 @@ void Products::multiply(const View& out, const ConstView& a, const ConstView& b,
   const bool takes_bias = finish.bias == nullptr || alignment_of(finish.bias) >= 16;
   p.bias = finish.bias != nullptr && takes_bias;
   p.relu = finish.relu && takes_bias;
+  p.bias_alignment = p.bias ? alignment_of(finish.bias) : 0;
 
   const std::scoped_lock lock(mutex_);
+  static_cast<void>(stream_.use());  // the library wants its device to be the current one
   const Problem::Key key = p.key();
   auto plan = plans_->plans.find(key);
   const bool tries = plan == plans_->plans.end() && p.relu && !stream_.recording();

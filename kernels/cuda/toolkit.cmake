@@ -38,7 +38,7 @@ endif()
 # Machine code for the GPUs that this toolkit knows, and PTX for later ones. Code for x.0 runs on x.y.
 if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   if(CUDAToolkit_VERSION VERSION_GREATER_EQUAL 12.8)
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100-real 120)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 100 120)
   else()
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
   endif()
@@ -56,11 +56,11 @@ set(UNDERSTUDY_WITH_CUDA ON)
 # A package of pip's has the library by its version only.
 find_path(UNDERSTUDY_CUDNN_INCLUDE cudnn.h HINTS ${CUDNN_ROOT} $ENV{CUDNN_ROOT}
           ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include DOC "The folder of cudnn.h")
-find_library(UNDERSTUDY_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${CUDNN_ROOT}
+find_library(UNDERSTUDY_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR HINTS ${CUDNN_ROOT}
              $ENV{CUDNN_ROOT} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64 DOC "cuDNN 9")
 if(UNDERSTUDY_CUDNN_INCLUDE AND UNDERSTUDY_CUDNN_LIBRARY)
   file(STRINGS ${UNDERSTUDY_CUDNN_INCLUDE}/cudnn_version.h major REGEX "^#define CUDNN_MAJOR ")
-  if(major MATCHES " (9|[1-9][0-9]+)$")
+  if(major MATCHES " 9$")  # later ones may lack the functions that 9 calls deprecated
     set(UNDERSTUDY_WITH_CUDNN ON)
   endif()
 endif()

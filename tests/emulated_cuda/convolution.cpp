@@ -152,6 +152,7 @@ cudnnStatus_t run(cudnnHandle_t handle, const Problem& p, const void* alpha, con
     return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
   if (const cudnnStatus_t status = check_problem(p); status != CUDNN_STATUS_SUCCESS) return status;
   if (!supports(p, algorithm) || library_manners().fails_at_run) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (algorithm == library_manners().broken) return CUDNN_STATUS_EXECUTION_FAILED;
   if (workspace_bytes < workspace_of(p, algorithm) ||
       (workspace_bytes > 0 && !is_good(workspace, workspace_bytes)))
     return CUDNN_STATUS_BAD_PARAM_SIZE_INSUFFICIENT;

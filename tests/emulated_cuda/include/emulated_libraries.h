@@ -15,6 +15,7 @@ struct LibraryManners {
   bool refuses_fused = false;         // cuDNN: cudnnConvolutionBiasActivationForward
   bool fails_at_run = false;          // cuDNN: what it offered is not supported after all
   int hungry = -1;                    // cuDNN: this algorithm wants 2 GiB to work in; -1 for none
+  int broken = -1;                    // cuDNN: this algorithm ends in an error; -1 for none
   // cuDNN: this algorithm is the fastest by far; the others wait. -1 for none.
   int fastest = -1;
 };
